@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "rng_device.h"
+
+int rng_device_start(struct rng_device *dev, const struct virtq_config *ring, const char **why)
+{
+	struct virtq_config cfg = *ring;
+
+	cfg.mem = &dev->mem;
+	dev->call_owed = false;
+	dev->waiting = false;
+	return virtq_init(&dev->vq, &cfg, why);
+}
+
+static void complete(struct rng_device *dev, const struct virtq_burst *burst)
+{
+	if (burst->n_reqs == 0)
+		return;
+	virtq_complete(&dev->vq, burst);
+	stats_add(&dev->stats.requests, burst->n_reqs);
+	if (virtq_wants_call(&dev->vq))
+		dev->call_owed = true;
+}
+
+/* There is work, but nothing to do it with. Count when that begins, not how often we look. */
+static enum rng_result wait_for(struct rng_device *dev, uint64_t *counter)
+{
+	if (!dev->waiting)
+		stats_add(counter, 1);
+	dev->waiting = true;
+	return RNG_WAIT;
+}
+
+/* End the open chain with what it has, if it has anything. */
+static void close_short(struct rng_device *dev, struct virtq_burst *burst)
+{
+	unsigned before = burst->n_reqs;
+
+	virtq_close_short(&dev->vq, burst);
+	stats_add(&dev->stats.short_reqs, burst->n_reqs - before);
+}
+
+/* No byte can be given now. A request that has some is not kept waiting for the rest. */
+static enum rng_result give_nothing(
+	struct rng_device *dev, struct rng_supply *supply, uint64_t allowance)
+{
+	struct virtq_burst *burst = &supply->burst;
+
+	virtq_burst_clear(burst);
+	if (allowance == 0 || byte_ring_is_dry(supply->bytes))
+		close_short(dev, burst);
+	if (burst->n_reqs > 0) {
+		complete(dev, burst);
+		return RNG_SERVED;
+	}
+	return wait_for(dev, allowance == 0 ? &dev->stats.throttled : &dev->stats.starved);
+}
+
+enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *supply, uint64_t now_ns)
+{
+	struct virtq_burst *burst = &supply->burst;
+	uint64_t allowance, max_bytes;
+	enum virtq_result r;
+
+	if (!virtq_has_work(&dev->vq))
+		return RNG_IDLE;
+
+	allowance = budget_allowance(supply->budget, dev->budget_slot, now_ns);
+	max_bytes = allowance < supply->turn_bytes ? allowance : supply->turn_bytes;
+	if (max_bytes > 0) {
+		size_t at_hand = byte_ring_avail(supply->bytes, max_bytes);
+
+		max_bytes = at_hand < max_bytes ? at_hand : max_bytes;
+	}
+	if (max_bytes == 0)
+		return give_nothing(dev, supply, allowance);
+
+	r = virtq_gather(&dev->vq, max_bytes, burst);
+	for (unsigned i = 0; i < burst->n_segs; i++)
+		byte_ring_read(supply->bytes, burst->segs[i].hva, burst->segs[i].len);
+	byte_ring_release(supply->bytes);
+	budget_charge(supply->budget, dev->budget_slot, burst->bytes);
+	stats_add(&dev->stats.bytes, burst->bytes);
+	if (r != VIRTQ_BROKEN && burst->bytes == allowance)
+		close_short(dev, burst);
+	complete(dev, burst);
+	dev->waiting = false;
+	if (r == VIRTQ_BROKEN) {
+		stats_add(&dev->stats.broken, 1);
+		return RNG_BROKEN;
+	}
+	return RNG_SERVED;
+}
+
+void rng_device_stop(struct rng_device *dev, struct rng_supply *supply)
+{
+	if (dev->vq.broken == NULL) {
+		virtq_burst_clear(&supply->burst);
+		close_short(dev, &supply->burst);
+		complete(dev, &supply->burst);
+	}
+	virtq_rewind(&dev->vq);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_RNG_DEVICE_H
+#define VRNG_RNG_DEVICE_H
+
+/*
+ * One guest's entropy device (virtio 1.3 §5.4): its memory, its requestq, its part of the budget.
+ *
+ * rng_device_poll() does one bounded turn: it takes requests from the ring as far as the guest's
+ * allowance, the bytes at hand and the turn's bounds go, fills and completes them. With no
+ * allowance or no bytes it leaves the ring alone. It takes no lock, makes no system call, and
+ * never waits.
+ *
+ * Thread safety: none. The lcore that owns the device calls; 'stats' alone may be read by others.
+ */
+
+#include "budget.h"
+#include "byte_ring.h"
+#include "guest_mem.h"
+#include "stats.h"
+#include "virtq.h"
+
+struct rng_device {
+	struct guest_mem mem;
+	struct virtq vq;
+	unsigned budget_slot;
+	bool call_owed; /* completed requests that the driver wants to be notified of */
+	bool waiting;	/* the last turn found work that it could not do */
+	struct rng_stats stats;
+};
+
+/** What turns draw on. One per lcore; every turn uses it anew. */
+struct rng_supply {
+	struct budget *budget;
+	struct byte_ring *bytes;
+	uint64_t turn_bytes; /* at most in one turn, > 0 */
+	struct virtq_burst burst;
+};
+
+enum rng_result {
+	RNG_IDLE,   /* the guest asked for nothing */
+	RNG_SERVED, /* something was done: look at call_owed */
+	RNG_WAIT,   /* it asks, but has no allowance, or there are no bytes */
+	RNG_BROKEN, /* its ring lies (dev->vq.broken says how): do not poll it again */
+};
+
+/**
+ * Start on a guest's ring.
+ *
+ * @param dev  'mem' is set up; 'budget_slot' and 'stats' are the slot's and are kept
+ * @param why  set to what is wrong when the ring is refused
+ * @return     0 or -EINVAL, as virtq_init()
+ */
+int rng_device_start(struct rng_device *dev, const struct virtq_config *ring, const char **why);
+
+/**
+ * One turn.
+ *
+ * @param now_ns  for the budget, as budget_allowance() has it
+ */
+enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *supply, uint64_t now_ns);
+
+/**
+ * Stop, with nothing half done: a request that was begun is completed with what it has, or given
+ * back. Afterwards vq.cfg.last_avail is the base to resume from, and the ring is not touched.
+ */
+void rng_device_stop(struct rng_device *dev, struct rng_supply *supply);
+
+#endif
