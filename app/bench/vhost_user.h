@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * The vhost-user protocol as it travels over the socket: the part that a front-end of a device with
+ * one queue needs. Numbers are in the machine's byte order. After the vhost-user protocol
+ * specification, sections "Message Specification" and "Front-end message types".
+ */
+#ifndef BENCH_VHOST_USER_H
+#define BENCH_VHOST_USER_H
+
+#include <stdint.h>
+
+#define VHOST_USER_VERSION	   0x1u
+#define VHOST_USER_VERSION_MASK	   0x3u
+#define VHOST_USER_FLAG_REPLY	   (1u << 2)
+#define VHOST_USER_FLAG_NEED_REPLY (1u << 3)
+
+#define VHOST_USER_MAX_REGIONS 8
+#define VHOST_USER_MAX_FDS     8
+
+#define VHOST_USER_F_PROTOCOL_FEATURES	30
+#define VHOST_USER_PROTOCOL_F_REPLY_ACK 3
+
+/* In the u64 of SET_VRING_KICK, _CALL and _ERR: bits 0-7 the queue, bit 8 "no descriptor sent". */
+#define VHOST_USER_VRING_NOFD (1ull << 8)
+
+enum vhost_user_request {
+	VHOST_USER_GET_FEATURES = 1,
+	VHOST_USER_SET_FEATURES = 2,
+	VHOST_USER_SET_OWNER = 3,
+	VHOST_USER_RESET_OWNER = 4,
+	VHOST_USER_SET_MEM_TABLE = 5,
+	VHOST_USER_SET_LOG_BASE = 6,
+	VHOST_USER_SET_LOG_FD = 7,
+	VHOST_USER_SET_VRING_NUM = 8,
+	VHOST_USER_SET_VRING_ADDR = 9,
+	VHOST_USER_SET_VRING_BASE = 10,
+	VHOST_USER_GET_VRING_BASE = 11,
+	VHOST_USER_SET_VRING_KICK = 12,
+	VHOST_USER_SET_VRING_CALL = 13,
+	VHOST_USER_SET_VRING_ERR = 14,
+	VHOST_USER_GET_PROTOCOL_FEATURES = 15,
+	VHOST_USER_SET_PROTOCOL_FEATURES = 16,
+	VHOST_USER_GET_QUEUE_NUM = 17,
+	VHOST_USER_SET_VRING_ENABLE = 18,
+	VHOST_USER_SET_STATUS = 39,
+	VHOST_USER_GET_STATUS = 40,
+};
+
+struct vhost_user_header {
+	uint32_t request;
+	uint32_t flags;
+	uint32_t size_bytes; /* of the payload that follows */
+};
+
+struct vhost_user_region {
+	uint64_t gpa;
+	uint64_t size_bytes;
+	uint64_t user_addr; /* the front-end's own address of it; rings are named by these */
+	uint64_t fd_offset;
+};
+
+struct vhost_user_mem_table {
+	uint32_t nr_regions;
+	uint32_t padding;
+	struct vhost_user_region regions[VHOST_USER_MAX_REGIONS];
+};
+
+struct vhost_user_vring_state {
+	uint32_t index;
+	uint32_t num;
+};
+
+struct vhost_user_vring_addr {
+	uint32_t index;
+	uint32_t flags;
+	uint64_t desc_user_addr;
+	uint64_t used_user_addr;
+	uint64_t avail_user_addr;
+	uint64_t log_gpa;
+};
+
+_Static_assert(sizeof(struct vhost_user_header) == 12, "header as on the wire");
+_Static_assert(sizeof(struct vhost_user_mem_table) == 8 + 8 * 32, "table as on the wire");
+_Static_assert(sizeof(struct vhost_user_vring_addr) == 40, "addresses as on the wire");
+
+#endif
