@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include "log.h"
+
+#include <rte_config.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define EAL_ARGS_MAX  16
+#define EAL_LCORES_SZ 4096 /* "128@128," for each */
+
+/* Is a hugepage to be had? The kernel's counters do not say what a container or a limit allows. */
+static bool hugepages_usable(void)
+{
+	int fd = memfd_create("vrng-probe", MFD_CLOEXEC | MFD_HUGETLB);
+	void *page = MAP_FAILED;
+	struct statfs fs;
+
+	if (fd < 0)
+		return false;
+	/* Reserves a page of the default size; nothing is touched. */
+	if (fstatfs(fd, &fs) == 0)
+		page = mmap(NULL, (size_t)fs.f_bsize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (page == MAP_FAILED)
+		return false;
+	munmap(page, (size_t)fs.f_bsize);
+	return true;
+}
+
+static int first_cpu_not_in(const cpu_set_t *set, const unsigned *list, unsigned n)
+{
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		bool taken = !CPU_ISSET(cpu, set);
+
+		for (unsigned i = 0; i < n; i++)
+			taken |= list[i] == (unsigned)cpu;
+		if (!taken)
+			return cpu;
+	}
+	return -1;
+}
+
+static int last_cpu(const cpu_set_t *set)
+{
+	int last = 0;
+
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, set))
+			last = cpu;
+	return last;
+}
+
+/*
+ * Write "CONTROL@CPU,POLL@CPU,..." to 'lcores'. An lcore has the number of its CPU, but for the one
+ * that shares the control CPU.
+ */
+static int place_lcores(
+	const struct options *opt, const cpu_set_t *cpus, char *lcores, int *main_id)
+{
+	unsigned poll[OPTIONS_LCORES_MAX], n = opt->n_lcores;
+	size_t len;
+	int control;
+
+	memcpy(poll, opt->lcores, n * sizeof(poll[0]));
+	if (n == 0)
+		poll[n++] = (unsigned)last_cpu(cpus);
+	control = first_cpu_not_in(cpus, poll, n);
+	if (control < 0)
+		control = (int)poll[0];
+	for (unsigned i = 0; i <= n; i++) {
+		unsigned cpu = i < n ? poll[i] : (unsigned)control;
+
+		if (cpu < RTE_MAX_LCORE)
+			continue;
+		fprintf(stderr,
+			"dpdk-vhost-rng: CPU %u has no lcore in this DPDK (at most %d): give EAL "
+			"options such as --lcores 0@0,1@%u before --\n",
+			cpu, RTE_MAX_LCORE - 1, cpu);
+		return -EINVAL;
+	}
+
+	*main_id = control;
+	len = (size_t)snprintf(lcores, EAL_LCORES_SZ, "%d@%d", control, control);
+	for (unsigned i = 0; i < n; i++) {
+		unsigned id = poll[i];
+
+		if (id == (unsigned)control)
+			id = id == 0 ? 1 : 0;
+		len += (size_t)snprintf(lcores + len, EAL_LCORES_SZ - len, ",%u@%u", id, poll[i]);
+	}
+	return 0;
+}
+
+static int init_worked_out(const struct options *opt, const cpu_set_t *cpus, char *program)
+{
+	static char lcores[EAL_LCORES_SZ], main_lcore[16];
+	char *argv[EAL_ARGS_MAX];
+	int argc = 0, main_id, err;
+
+	err = place_lcores(opt, cpus, lcores, &main_id);
+	if (err != 0)
+		return err;
+	snprintf(main_lcore, sizeof(main_lcore), "%d", main_id);
+	argv[argc++] = program;
+	argv[argc++] = (char *)"--lcores";
+	argv[argc++] = lcores;
+	argv[argc++] = (char *)"--main-lcore";
+	argv[argc++] = main_lcore;
+	argv[argc++] = (char *)"--no-pci";
+	argv[argc++] = (char *)"--no-telemetry";
+	argv[argc++] = (char *)"--iova-mode=va";
+	if (hugepages_usable()) {
+		argv[argc++] = (char *)"--in-memory";
+	} else {
+		argv[argc++] = (char *)"--no-huge";
+		argv[argc++] = (char *)"--no-shconf";
+		argv[argc++] = (char *)"-m";
+		argv[argc++] = (char *)"16";
+	}
+	if (opt->log_level != RTE_LOG_DEBUG)
+		argv[argc++] = (char *)"--log-level=lib.*:error";
+	argv[argc] = NULL;
+	return rte_eal_init(argc, argv) < 0 ? -rte_errno : 0;
+}
+
+/* Which lcores poll: all but the main one, or those of them that --lcores names. */
+static int choose_polling(const struct options *opt, bool worked_out, struct eal *eal)
+{
+	unsigned id;
+
+	if (worked_out || opt->n_lcores == 0) {
+		RTE_LCORE_FOREACH_WORKER(id)
+		if (eal->n_polling < OPTIONS_LCORES_MAX)
+			eal->polling[eal->n_polling++] = id;
+		if (eal->n_polling > 0)
+			return 0;
+		fprintf(stderr, "dpdk-vhost-rng: the EAL options leave no lcore to poll: give it "
+				"two or more, such as -l 0,1\n");
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < opt->n_lcores; i++) {
+		id = opt->lcores[i];
+		if (!rte_lcore_is_enabled(id) || id == rte_get_main_lcore()) {
+			fprintf(stderr,
+				"dpdk-vhost-rng: --lcores names %u, which the EAL options do not "
+				"enable or which is the main lcore: name other ones of them\n",
+				id);
+			return -EINVAL;
+		}
+		eal->polling[eal->n_polling++] = id;
+	}
+	return 0;
+}
+
+static void place_helpers(const cpu_set_t *cpus, struct eal *eal)
+{
+	rte_cpuset_t main_cpus = rte_lcore_cpuset(rte_get_main_lcore());
+
+	eal->helper_cpus = *cpus;
+	for (unsigned i = 0; i < eal->n_polling; i++) {
+		rte_cpuset_t polling = rte_lcore_cpuset(eal->polling[i]);
+		cpu_set_t both;
+
+		CPU_OR(&both, &polling, &main_cpus);
+		eal->shared_cpu |= CPU_COUNT(&both) == 1;
+		CPU_AND(&both, &eal->helper_cpus, &polling);
+		CPU_XOR(&eal->helper_cpus, &eal->helper_cpus, &both);
+	}
+	if (CPU_COUNT(&eal->helper_cpus) == 0)
+		eal->helper_cpus = main_cpus;
+}
+
+int eal_start(const struct options *opt, int eal_argc, char **eal_argv, struct eal *eal)
+{
+	bool worked_out = eal_argc == 0;
+	cpu_set_t cpus;
+	int err;
+
+	memset(eal, 0, sizeof(*eal));
+	CPU_ZERO(&cpus);
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
+		return -errno;
+	log_setup(opt->log_level);
+	if (worked_out)
+		err = init_worked_out(opt, &cpus, eal_argv[0]);
+	else
+		err = rte_eal_init(eal_argc, eal_argv) < 0 ? -rte_errno : 0;
+	if (err != 0) {
+		fprintf(stderr, "dpdk-vhost-rng: the EAL did not start: %s\n", strerror(-err));
+		return err;
+	}
+	log_setup(opt->log_level);
+	err = choose_polling(opt, worked_out, eal);
+	if (err == 0)
+		place_helpers(&cpus, eal);
+	else
+		rte_eal_cleanup();
+	return err;
+}
+
+void eal_stop(void)
+{
+	rte_eal_cleanup();
+}
+
+int eal_lcore_cpu(unsigned lcore)
+{
+	rte_cpuset_t set = rte_lcore_cpuset(lcore);
+
+	if (CPU_COUNT(&set) != 1)
+		return -1;
+	return last_cpu(&set);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_EAL_H
+#define VRNG_EAL_H
+
+/*
+ * Starting the EAL, and who runs where. When the user gave no EAL options they are worked out:
+ * hugepages when a page is to be had (found out by trying), else plain memory; no PCI; one CPU for
+ * control and the rest of what is asked for to poll.
+ */
+
+#include "options.h"
+
+#include <sched.h>
+#include <stdbool.h>
+
+struct eal {
+	unsigned n_polling;
+	unsigned polling[OPTIONS_LCORES_MAX]; /* lcore ids */
+	bool shared_cpu;		      /* the lcore that polls has no CPU of its own */
+	cpu_set_t helper_cpus;		      /* for threads that neither poll nor control */
+};
+
+/**
+ * Start the EAL.
+ *
+ * @param eal_argc, eal_argv  the user's EAL options, eal_argv[0] being the program; NULL: work
+ *                            them out
+ * @return                    0; a negative errno when it failed, which was then said on stderr
+ * Context: MAIN, once.
+ */
+int eal_start(const struct options *opt, int eal_argc, char **eal_argv, struct eal *eal);
+
+/** Context: MAIN, when all lcores have returned. */
+void eal_stop(void);
+
+/** The CPU that an lcore runs on, or -1 when it may run on several. */
+int eal_lcore_cpu(unsigned lcore);
+
+#endif

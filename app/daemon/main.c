@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * dpdk-vhost-rng: starts everything in order, waits for a signal, and ends everything in the
+ * reverse order. Context: MAIN.
+ */
+
+#include "budget.h"
+#include "eal.h"
+#include "feeder.h"
+#include "log.h"
+#include "options.h"
+#include "session.h"
+#include "sockets.h"
+#include "source.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/* Read ahead for each lcore: a few milliseconds of /dev/urandom, and it fits a second-level cache.
+ */
+#define RING_BYTES (512u * 1024)
+
+/* Listener, connection, kick, call, error, and up to eight regions; and the process's own. */
+#define FDS_PER_GUEST 13
+#define FDS_OWN	      64
+
+/* How often MAIN looks at what cannot be told to it. */
+#define TICK_MS 500
+
+struct daemon {
+	struct options opt;
+	int eal_argc; /* 0: no EAL options were given */
+	char **eal_argv;
+	gid_t socket_gid;
+	int socket_lock;
+	struct source source;
+	struct eal eal;
+	struct feeder *feeder;
+	unsigned n_workers;
+	struct worker *workers[OPTIONS_LCORES_MAX];
+	unsigned n_guests;
+	struct guest *guests;
+	const char **faults; /* of each guest, as last logged */
+};
+
+/* Everything that can be found wrong before anything is started. */
+static int prepare(struct daemon *d)
+{
+	const struct options *opt = &d->opt;
+	int err;
+
+	if (opt->socket_count > OPTIONS_SOCKETS_MAX) {
+		fprintf(stderr,
+			"dpdk-vhost-rng: --socket-count %u is more than the %d sockets that one "
+			"process can serve: start several, each with its own --socket-path\n",
+			opt->socket_count, OPTIONS_SOCKETS_MAX);
+		return -EMFILE;
+	}
+	d->socket_gid = (gid_t)-1;
+	if (opt->socket_group != NULL) {
+		err = sockets_find_group(opt->socket_group, &d->socket_gid);
+		if (err != 0)
+			return err;
+	}
+	err = source_open(&d->source, opt->source_path);
+	if (err != 0) {
+		fprintf(stderr,
+			"dpdk-vhost-rng: cannot read --filename %s: %s; choose a device, FIFO or file "
+			"that can be read\n",
+			opt->source_path, strerror(-err));
+		return err;
+	}
+	err = sockets_prepare(opt->socket_path, opt->socket_count, &d->socket_lock);
+	if (err != 0)
+		source_close(&d->source);
+	return err;
+}
+
+static void raise_fd_limit(unsigned n_guests)
+{
+	rlim_t need = (rlim_t)n_guests * FDS_PER_GUEST + FDS_OWN;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
+		return;
+	limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < need)
+		LOG(WARNING,
+			"%u guests may need %ju open files, the limit is %ju: raise it (ulimit -n, or "
+			"LimitNOFILE in a systemd unit)",
+			n_guests, (uintmax_t)need, (uintmax_t)limit.rlim_cur);
+}
+
+static int create_workers(struct daemon *d)
+{
+	const struct options *opt = &d->opt;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	for (unsigned i = 0; i < d->eal.n_polling; i++) {
+		struct worker_config cfg = {
+			.lcore = d->eal.polling[i],
+			.shared_cpu = d->eal.shared_cpu,
+			.max_guests = d->n_guests,
+			.bytes = feeder_ring(d->feeder, i),
+			.max_bytes = opt->max_bytes,
+			.period_ns = (uint64_t)opt->period_ms * 1000000u,
+			.epoch_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+			.total_weight = d->n_guests,
+			.notify = session_notify,
+		};
+		int err = worker_create(&cfg, &d->workers[i]);
+
+		if (err != 0)
+			return err;
+		d->n_workers = i + 1;
+	}
+	return 0;
+}
+
+static int create_guests(struct daemon *d)
+{
+	d->guests = aligned_alloc(64, d->n_guests * sizeof(d->guests[0]));
+	d->faults = calloc(d->n_guests, sizeof(d->faults[0]));
+	if (d->guests == NULL || d->faults == NULL)
+		return -ENOMEM;
+	memset(d->guests, 0, d->n_guests * sizeof(d->guests[0]));
+	for (unsigned i = 0; i < d->n_guests; i++) {
+		struct guest *g = &d->guests[i];
+		int err;
+
+		g->index = i;
+		sockets_path(d->opt.socket_path, i, g->path);
+		err = worker_adopt(d->workers[i % d->n_workers], g, i, i + 1);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+/* One line that says what is served, where, by which lcores, within what budget. */
+static void say_what_is_served(const struct daemon *d)
+{
+	const struct options *opt = &d->opt;
+	char lcores[256] = "", budget[128] = "without limit", range[16] = "";
+	size_t len = 0;
+
+	for (unsigned i = 0; i < d->n_workers && len < sizeof(lcores); i++)
+		len += (size_t)snprintf(lcores + len, sizeof(lcores) - len, "%s%u",
+			i > 0 ? "," : "", worker_lcore(d->workers[i]));
+	if (opt->max_bytes != BUDGET_UNLIMITED)
+		snprintf(budget, sizeof(budget), "%" PRIu64 " bytes in %" PRIu32 " ms for all",
+			opt->max_bytes, opt->period_ms);
+	if (d->n_guests > 1)
+		snprintf(range, sizeof(range), "..%u", d->n_guests - 1);
+	LOG(NOTICE, "serving %u guest%s at %s0%s from %s, lcore%s %s polling, %s", d->n_guests,
+		d->n_guests > 1 ? "s" : "", opt->socket_path, range, opt->source_path,
+		d->n_workers > 1 ? "s" : "", lcores, budget);
+	if (d->eal.shared_cpu)
+		LOG(WARNING, "the polling lcore shares its CPU with all else: expect low rates and "
+			     "long waits; give the process a second CPU");
+}
+
+static int start(struct daemon *d)
+{
+	struct feeder_config feeder = {
+		.source = &d->source,
+		.n_rings = d->eal.n_polling,
+		.ring_bytes = RING_BYTES,
+		.cpus = &d->eal.helper_cpus,
+	};
+	int err;
+
+	d->n_guests = d->opt.socket_count;
+	raise_fd_limit(d->n_guests);
+	err = feeder_create(&feeder, &d->feeder);
+	if (err == 0)
+		err = create_workers(d);
+	if (err == 0)
+		err = create_guests(d);
+	if (err == 0)
+		err = feeder_start(d->feeder);
+	for (unsigned i = 0; i < d->n_workers && err == 0; i++)
+		err = worker_start(d->workers[i]);
+	if (err != 0) {
+		LOG(ERR, "cannot start: %s", strerror(-err));
+		return err;
+	}
+	err = session_start_all(d->guests, d->n_guests);
+	if (err != 0)
+		return err;
+	for (unsigned i = 0; i < d->n_guests && err == 0; i++)
+		err = sockets_set_rights(d->guests[i].path, d->opt.socket_mode, d->socket_gid);
+	if (err != 0)
+		session_stop_all();
+	return err;
+}
+
+static void stop(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_stop(d->workers[i]);
+	if (d->feeder != NULL)
+		feeder_stop(d->feeder);
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_destroy(d->workers[i]);
+	feeder_destroy(d->feeder);
+	free(d->guests);
+	free(d->faults);
+}
+
+/* An lcore cannot log; so MAIN says what it found. */
+static void report_faults(struct daemon *d)
+{
+	static struct log_limit limit;
+
+	for (unsigned i = 0; i < d->n_guests; i++) {
+		const char *fault = __atomic_load_n(&d->guests[i].fault, __ATOMIC_ACQUIRE);
+
+		if (fault != NULL && fault != d->faults[i])
+			LOG_LIMITED(&limit, WARNING,
+				"guest %u: ring broken: %s; served again when its driver resets it",
+				i, fault);
+		d->faults[i] = fault;
+	}
+}
+
+static void wait_for_signal(struct daemon *d, const sigset_t *signals)
+{
+	const struct timespec tick = {.tv_nsec = TICK_MS * 1000000};
+	int sig;
+
+	do {
+		sig = sigtimedwait(signals, NULL, &tick);
+		report_faults(d);
+	} while (sig < 0);
+	LOG(NOTICE, "%s: ending", sig == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+/* Split "EAL options -- options" at the separator. */
+static enum options_result parse_command_line(struct daemon *d, int argc, char **argv)
+{
+	int separator = options_find_separator(argc, argv);
+
+	d->eal_argv = argv;
+	if (separator == 0)
+		return options_parse(argc, argv, &d->opt);
+	d->eal_argc = separator;
+	/* getopt wants a program's name before the options. */
+	argv[separator] = argv[0];
+	return options_parse(argc - separator, argv + separator, &d->opt);
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.socket_lock = -1};
+	sigset_t signals;
+
+	switch (parse_command_line(&d, argc, argv)) {
+	case OPTIONS_RUN:
+		break;
+	case OPTIONS_EXIT:
+		return EXIT_SUCCESS;
+	case OPTIONS_REFUSED:
+		return 2;
+	}
+
+	/* Before the first thread, so that all have it and only wait_for_signal() gets them. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	if (prepare(&d) != 0)
+		return EXIT_FAILURE;
+	if (eal_start(&d.opt, d.eal_argc, d.eal_argv, &d.eal) != 0) {
+		sockets_unlock(d.socket_lock);
+		source_close(&d.source);
+		return EXIT_FAILURE;
+	}
+	int err = start(&d);
+
+	sockets_unlock(d.socket_lock);
+	if (err == 0) {
+		say_what_is_served(&d);
+		wait_for_signal(&d, &signals);
+		session_stop_all();
+	}
+	stop(&d);
+	source_close(&d.source);
+	eal_stop();
+	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

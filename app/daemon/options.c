@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "options.h"
+
+#include "budget.h"
+#include "version.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+	"Usage: dpdk-vhost-rng [EAL options --] [options]\n"
+	"\n"
+	"Give virtual machines a virtio random number generator over vhost-user.\n"
+	"\n"
+	"  -s, --socket-path PATH    socket to serve; guests connect to PATH0, PATH1, ...\n"
+	"                            (required)\n"
+	"  -c, --socket-count N      number of sockets, one guest each: 1 to 511 (1)\n"
+	"  -m, --max-bytes BYTES     what all guests together may read in a period: 1 to\n"
+	"                            2^63-1; each socket has an equal share (no limit)\n"
+	"  -p, --period MS           length of that period in milliseconds: 1 to 2^32-1\n"
+	"                            (65536)\n"
+	"  -f, --filename FILE       where the random bytes come from (/dev/urandom)\n"
+	"      --rng-source FILE     the same\n"
+	"      --source-mode MODE    passthrough: guests get the source's own bytes\n"
+	"                            (passthrough)\n"
+	"      --socket-mode MODE    access rights of the sockets, octal (0600)\n"
+	"      --socket-group GROUP  group of the sockets, name or number\n"
+	"      --lcores LIST         CPUs that poll, as 2,4-6; after -- : lcores of the EAL\n"
+	"                            (one, not the one that controls)\n"
+	"      --log-level LEVEL     error, warning, notice, info or debug (info)\n"
+	"  -h, --help                this text\n"
+	"      --version             the version\n"
+	"\n"
+	"BYTES takes k, M, G, T (powers of 1000) or Ki, Mi, Gi, Ti (powers of 1024).\n"
+	"Without -- the EAL's options are worked out: hugepages if there are free ones, one\n"
+	"CPU for control. With -- the words before it go to the EAL as they are.\n";
+
+enum {
+	OPT_SOURCE_MODE = 256,
+	OPT_SOCKET_MODE,
+	OPT_SOCKET_GROUP,
+	OPT_LCORES,
+	OPT_LOG_LEVEL,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{"socket-path", required_argument, NULL, 's'},
+	{"socket-count", required_argument, NULL, 'c'},
+	{"max-bytes", required_argument, NULL, 'm'},
+	{"period", required_argument, NULL, 'p'},
+	{"filename", required_argument, NULL, 'f'},
+	{"rng-source", required_argument, NULL, 'f'},
+	{"source-mode", required_argument, NULL, OPT_SOURCE_MODE},
+	{"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
+	{"socket-group", required_argument, NULL, OPT_SOCKET_GROUP},
+	{"lcores", required_argument, NULL, OPT_LCORES},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{NULL, 0, NULL, 0},
+};
+
+static const struct {
+	const char *name;
+	int level;
+} log_levels[] = {{"error", 4}, {"warning", 5}, {"notice", 6}, {"info", 7}, {"debug", 8}};
+
+__attribute__((format(printf, 1, 2))) static enum options_result refuse(const char *format, ...)
+{
+	va_list ap;
+
+	fputs("dpdk-vhost-rng: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputs("; see --help\n", stderr);
+	return OPTIONS_REFUSED;
+}
+
+/* Decimal digits alone: no sign, no space, no suffix. */
+static int parse_number(const char *s, char **end, uint64_t *value)
+{
+	unsigned long long v;
+
+	if (!isdigit((unsigned char)s[0]))
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(s, end, 10);
+	if (errno != 0)
+		return -ERANGE;
+	*value = v;
+	return 0;
+}
+
+int options_parse_bytes(const char *s, uint64_t *bytes)
+{
+	static const char prefixes[] = "kMGT";
+	const char *prefix;
+	unsigned base, power;
+	uint64_t v;
+	char *end;
+	int err;
+
+	err = parse_number(s, &end, &v);
+	if (err != 0)
+		return err;
+	if (*end != '\0') {
+		prefix = strchr(prefixes, *end == 'K' ? 'k' : *end);
+		if (prefix == NULL)
+			return -EINVAL;
+		base = end[1] == 'i' ? 1024 : 1000;
+		if (end[base == 1024 ? 2 : 1] != '\0')
+			return -EINVAL;
+		for (power = prefix - prefixes + 1; power > 0; power--)
+			if (__builtin_mul_overflow(v, base, &v))
+				return -ERANGE;
+	}
+	*bytes = v;
+	return 0;
+}
+
+static int parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *value)
+{
+	char *end;
+	int err = parse_number(s, &end, value);
+
+	if (err == 0 && *end != '\0')
+		err = -EINVAL;
+	if (err == 0 && (*value < min || *value > max))
+		err = -ERANGE;
+	return err;
+}
+
+/* "2,4-6" */
+static int parse_list(const char *s, unsigned *list, unsigned max, unsigned *n)
+{
+	uint64_t first, last;
+	char *end;
+
+	*n = 0;
+	for (;;) {
+		if (parse_number(s, &end, &first) != 0)
+			return -EINVAL;
+		last = first;
+		if (*end == '-' && parse_number(end + 1, &end, &last) != 0)
+			return -EINVAL;
+		if (first > last || last > UINT16_MAX)
+			return -EINVAL;
+		for (; first <= last; first++) {
+			for (unsigned i = 0; i < *n; i++)
+				if (list[i] == first)
+					return -EINVAL;
+			if (*n == max)
+				return -EINVAL;
+			list[(*n)++] = (unsigned)first;
+		}
+		if (*end == '\0')
+			return 0;
+		if (*end != ',')
+			return -EINVAL;
+		s = end + 1;
+	}
+}
+
+static int parse_octal(const char *s, mode_t *mode)
+{
+	unsigned long v;
+	char *end;
+
+	if (s[0] < '0' || s[0] > '7')
+		return -EINVAL;
+	v = strtoul(s, &end, 8);
+	if (*end != '\0' || v > 0777)
+		return -EINVAL;
+	*mode = (mode_t)v;
+	return 0;
+}
+
+static int parse_log_level(const char *s, int *level)
+{
+	for (unsigned i = 0; i < sizeof(log_levels) / sizeof(log_levels[0]); i++) {
+		if (strcmp(s, log_levels[i].name) == 0) {
+			*level = log_levels[i].level;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static enum options_result parse_one(int c, const char *arg, struct options *opt)
+{
+	uint64_t v;
+
+	switch (c) {
+	case 's':
+		if (arg[0] == '\0')
+			return refuse("--socket-path is empty: give a path such as /run/rng.sock");
+		opt->socket_path = arg;
+		break;
+	case 'c':
+		/* More than one process can serve is not a typing error: main says so. */
+		if (parse_range(arg, 1, UINT32_MAX, &v) != 0)
+			return refuse("--socket-count '%s' is not a whole number from 1 to %d", arg,
+				OPTIONS_SOCKETS_MAX);
+		opt->socket_count = (uint32_t)v;
+		break;
+	case 'm':
+		if (options_parse_bytes(arg, &v) != 0 || v < 1 || v > INT64_MAX)
+			return refuse("--max-bytes '%s' is not a number of bytes from 1 to 2^63-1, "
+				      "such as 512, 64k or 1Mi",
+				arg);
+		opt->max_bytes = v;
+		break;
+	case 'p':
+		if (parse_range(arg, 1, UINT32_MAX, &v) != 0)
+			return refuse(
+				"--period '%s' is not a whole number of milliseconds from 1 to "
+				"4294967295",
+				arg);
+		opt->period_ms = (uint32_t)v;
+		break;
+	case 'f':
+		if (arg[0] == '\0')
+			return refuse("--filename is empty: give a file such as /dev/urandom");
+		opt->source_path = arg;
+		break;
+	case OPT_SOURCE_MODE:
+		if (strcmp(arg, "passthrough") != 0)
+			return refuse(
+				"--source-mode '%s' is not known: it can be passthrough", arg);
+		break;
+	case OPT_SOCKET_MODE:
+		if (parse_octal(arg, &opt->socket_mode) != 0)
+			return refuse(
+				"--socket-mode '%s' is not an octal mode from 0 to 0777, such as "
+				"0660",
+				arg);
+		break;
+	case OPT_SOCKET_GROUP:
+		if (arg[0] == '\0')
+			return refuse("--socket-group is empty: give a group's name or number");
+		opt->socket_group = arg;
+		break;
+	case OPT_LCORES:
+		if (parse_list(arg, opt->lcores, OPTIONS_LCORES_MAX, &opt->n_lcores) != 0)
+			return refuse(
+				"--lcores '%s' is not a list of at most %d different CPUs, such "
+				"as 2,4-6",
+				arg, OPTIONS_LCORES_MAX);
+		break;
+	case OPT_LOG_LEVEL:
+		if (parse_log_level(arg, &opt->log_level) != 0)
+			return refuse(
+				"--log-level '%s' is not error, warning, notice, info or debug",
+				arg);
+		break;
+	}
+	return OPTIONS_RUN;
+}
+
+int options_find_separator(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--") == 0)
+			return i;
+	return 0;
+}
+
+enum options_result options_parse(int argc, char **argv, struct options *opt)
+{
+	int c;
+
+	*opt = (struct options){
+		.socket_count = 1,
+		.period_ms = 65536,
+		.max_bytes = BUDGET_UNLIMITED,
+		.source_path = "/dev/urandom",
+		.socket_mode = 0600,
+		.log_level = 7,
+	};
+	optind = 0; /* start anew (GNU) */
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":s:c:m:p:f:h", long_options, NULL)) != -1) {
+		enum options_result r;
+
+		switch (c) {
+		case 'h':
+			fputs(usage, stdout);
+			return OPTIONS_EXIT;
+		case OPT_VERSION:
+			puts("dpdk-vhost-rng " VRNG_VERSION);
+			return OPTIONS_EXIT;
+		case ':':
+			return refuse("option '%s' needs a value", argv[optind - 1]);
+		case '?':
+			if (optopt != 0 && optopt < 256)
+				return refuse("option '-%c' is not known", optopt);
+			return refuse(
+				"option '%s' is not known, or has a value that it does not take, "
+				"or is short for several",
+				argv[optind - 1]);
+		}
+		r = parse_one(c, optarg, opt);
+		if (r != OPTIONS_RUN)
+			return r;
+	}
+	if (optind < argc)
+		return refuse("'%s' is not an option", argv[optind]);
+	if (opt->socket_path == NULL)
+		return refuse("--socket-path is missing: give a path such as /run/rng.sock");
+	return OPTIONS_RUN;
+}

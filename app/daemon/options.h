@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_OPTIONS_H
+#define VRNG_OPTIONS_H
+
+/*
+ * The command line: dpdk-vhost-rng [EAL options --] [options].
+ *
+ * Parsing touches nothing but its result: no file is opened, and what an option names is not
+ * looked at here. Knows nothing of DPDK.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define OPTIONS_LCORES_MAX 128
+
+/** rte_vhost serves this many guests in a process in server mode: see README, "Limits". */
+#define OPTIONS_SOCKETS_MAX 511
+
+struct options {
+	const char *socket_path;
+	uint32_t socket_count;
+	uint32_t period_ms;
+	uint64_t max_bytes; /* BUDGET_UNLIMITED when not given */
+	const char *source_path;
+	mode_t socket_mode;
+	const char *socket_group; /* NULL: leave it */
+	unsigned n_lcores;	  /* 0: choose */
+	unsigned lcores[OPTIONS_LCORES_MAX];
+	int log_level; /* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */
+};
+
+enum options_result {
+	OPTIONS_RUN,	/* 'opt' is complete */
+	OPTIONS_EXIT,	/* --help or --version was answered: exit 0 */
+	OPTIONS_REFUSED /* a message was written to stderr: exit 2 */
+};
+
+/**
+ * Parse the daemon's own part of the command line.
+ *
+ * @param argv  argv[0] is the program's name; strings are kept by reference
+ */
+enum options_result options_parse(int argc, char **argv, struct options *opt);
+
+/**
+ * Find the "--" that ends EAL options.
+ *
+ * @return  its index in argv, or 0 when there is none
+ */
+int options_find_separator(int argc, char **argv);
+
+/**
+ * A number of bytes: digits, then nothing, or k, M, G, T (powers of 1000), or Ki, Mi, Gi, Ti
+ * (powers of 1024). 'K' is taken for 'k'.
+ *
+ * @return  0; -EINVAL when 's' is no such number; -ERANGE when it exceeds 2^64-1
+ */
+int options_parse_bytes(const char *s, uint64_t *bytes);
+
+#endif
