@@ -390,6 +390,9 @@ static int on_new_device(int vid)
 		return -1;
 	s->running = true;
 	resume(s);
+	if (s->attached)
+		LOG_LIMITED(&limit, INFO, "guest %u: served by lcore %u, ring of %u",
+			s->guest->index, worker_lcore(s->guest->worker), s->guest->dev.vq.cfg.size);
 	/* Also when the ring was refused: the next message may mend it, and resume() tries again.
 	 */
 	return 0;
