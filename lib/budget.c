@@ -40,9 +40,11 @@ uint64_t budget_share(
 
 void budget_refill(struct budget *b, uint64_t now_ns)
 {
-	uint64_t start_ns;
+	uint64_t start_ns, period = now_ns / b->period_ns;
 
-	b->period = now_ns / b->period_ns;
+	if (b->refill_ns != 0 && period == b->period)
+		return; /* the last period that the clock can count */
+	b->period = period;
 	start_ns = b->period * b->period_ns; /* <= now_ns */
 	b->refill_ns = start_ns > UINT64_MAX - b->period_ns ? UINT64_MAX : start_ns + b->period_ns;
 	b->tokens = 0;

@@ -50,6 +50,7 @@ static enum rng_result give_nothing(
 		close_short(dev, burst);
 	if (burst->n_reqs > 0) {
 		complete(dev, burst);
+		dev->waiting = false;
 		return RNG_SERVED;
 	}
 	return wait_for(dev, allowance == 0 ? &dev->stats.throttled : &dev->stats.starved);
