@@ -49,6 +49,8 @@ enum {
 	OPT_VERSION,
 };
 
+static const char short_options[] = ":s:c:m:p:f:h";
+
 static const struct option long_options[] = {
 	{"socket-path", required_argument, NULL, 's'},
 	{"socket-count", required_argument, NULL, 'c'},
@@ -286,7 +288,7 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 	};
 	optind = 0; /* start anew (GNU) */
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":s:c:m:p:f:h", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
 		enum options_result r;
 
 		switch (c) {
@@ -299,7 +301,8 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 		case ':':
 			return refuse("option '%s' needs a value", argv[optind - 1]);
 		case '?':
-			if (optopt != 0 && optopt < 256)
+			/* A letter that is known stands for its long name, with a value. */
+			if (optopt > 0 && optopt < 256 && strchr(short_options, optopt) == NULL)
 				return refuse("option '-%c' is not known", optopt);
 			return refuse(
 				"option '%s' is not known, or has a value that it does not take, "

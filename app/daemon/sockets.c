@@ -85,15 +85,14 @@ static int check(const char *path)
 
 static int lock_directory(const char *prefix, int *lock)
 {
-	char *copy = strdup(prefix);
+	char path[SOCKETS_PATH_SIZE];
 	const char *dir;
 	struct stat st;
 	int err = 0;
 
 	*lock = -1;
-	if (copy == NULL)
-		return -ENOMEM;
-	dir = dirname(copy);
+	sockets_path(prefix, 0, path); /* a prefix may end in a slash, a path does not */
+	dir = dirname(path);
 	if (stat(dir, &st) != 0)
 		err = fail(errno,
 			"directory %s of --socket-path %s: %s; create it, or choose another", dir,
@@ -111,7 +110,6 @@ static int lock_directory(const char *prefix, int *lock)
 		if (*lock >= 0)
 			flock(*lock, LOCK_EX);
 	}
-	free(copy);
 	return err;
 }
 
