@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_KEYSTREAM_H
+#define VRNG_KEYSTREAM_H
+
+/*
+ * AES-256 in counter mode, as keystream: E(K, S), E(K, S + 1), E(K, S + 2), ... with a 128-bit
+ * big-endian counter (SP 800-38A §6.5, appendix B.1 with m = 128).
+ *
+ * The ciphers are libraries': libipsec-mb (x86-64) and OpenSSL's libcrypto. A keystream holds the
+ * expanded key; keystream_clear() and keystream_destroy() wipe it.
+ *
+ * Thread safety: one thread uses a keystream at a time.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define KEYSTREAM_KEY_BYTES   32
+#define KEYSTREAM_BLOCK_BYTES 16
+
+enum keystream_provider {
+	KEYSTREAM_AUTO, /* the one that is faster on this CPU */
+	KEYSTREAM_IPSEC_MB,
+	KEYSTREAM_LIBCRYPTO,
+};
+
+struct keystream;
+
+/**
+ * Allocates all that the functions below need.
+ *
+ * @return  0; -ENOTSUP when this build or CPU has not that provider; -ENOMEM
+ */
+int keystream_create(enum keystream_provider provider, struct keystream **keystream);
+
+/** Wipe and free. NULL is fine. */
+void keystream_destroy(struct keystream *ks);
+
+/** What makes the keystream, for a log: "libipsec-mb 1.3.0 (AVX2)". */
+const char *keystream_name(const struct keystream *ks);
+
+/**
+ * Set the key. No system calls, no allocation.
+ *
+ * @return  0; -EIO when the library failed: there is no key then
+ */
+int keystream_set_key(struct keystream *ks, const uint8_t key[KEYSTREAM_KEY_BYTES]);
+
+/**
+ * Write 'len_bytes' bytes of keystream that begin with E(K, start). The last block may be cut.
+ * No system calls, no allocation.
+ *
+ * @return  0; -EIO when there is no key or the library failed: 'dst' is then not to be used
+ */
+int keystream_generate(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES],
+	uint8_t *dst, size_t len_bytes);
+
+/** Wipe the key. */
+void keystream_clear(struct keystream *ks);
+
+/** counter += n, as a 128-bit big-endian number that wraps. */
+void keystream_counter_add(uint8_t counter[KEYSTREAM_BLOCK_BYTES], uint64_t n);
+
+#endif

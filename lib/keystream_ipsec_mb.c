@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "keystream_provider.h"
+
+#include <intel-ipsec-mb.h>
+
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPANDED_KEY_BYTES (15 * 16) /* 14 rounds and the whitening key */
+
+struct state {
+	_Alignas(64) uint8_t encrypt_key[EXPANDED_KEY_BYTES];
+	uint8_t decrypt_key[EXPANDED_KEY_BYTES]; /* the library expands both */
+	IMB_MGR *manager;
+	IMB_JOB job; /* all that does not change from call to call */
+	bool keyed;
+};
+
+/* What the library found the CPU to have. */
+static IMB_ARCH cpu_arch(void)
+{
+	IMB_MGR *manager = alloc_mb_mgr(0);
+	IMB_ARCH arch = IMB_ARCH_NONE;
+
+	if (manager == NULL)
+		return IMB_ARCH_NONE;
+	init_mb_mgr_auto(manager, &arch);
+	free_mb_mgr(manager);
+	return arch;
+}
+
+/*
+ * With AVX-512 and VAES it was measured at 2.6 times the rate of libcrypto 3.0; with 128-bit AES
+ * instructions alone (AVX2: an AMD Zen 3) libcrypto is 5 % ahead.
+ */
+static bool is_preferred(void)
+{
+	return cpu_arch() == IMB_ARCH_AVX512;
+}
+
+static const char *name(void)
+{
+	static const char *const archs[IMB_ARCH_NUM] = {[IMB_ARCH_SSE] = "SSE",
+		[IMB_ARCH_AVX] = "AVX",
+		[IMB_ARCH_AVX2] = "AVX2",
+		[IMB_ARCH_AVX512] = "AVX512"};
+	static char text[64];
+	IMB_ARCH arch = cpu_arch();
+
+	snprintf(text, sizeof(text), "libipsec-mb %s (%s)", imb_get_version_str(),
+		arch < IMB_ARCH_NUM && archs[arch] != NULL ? archs[arch] : "?");
+	return text;
+}
+
+static void clear(void *state)
+{
+	struct state *s = state;
+
+	explicit_bzero(s->encrypt_key, sizeof(s->encrypt_key));
+	explicit_bzero(s->decrypt_key, sizeof(s->decrypt_key));
+	s->keyed = false;
+}
+
+static void destroy(void *state)
+{
+	struct state *s = state;
+
+	clear(s);
+	if (s->manager != NULL)
+		free_mb_mgr(s->manager);
+	free(s);
+}
+
+static int create(void **state)
+{
+	struct state *s = aligned_alloc(64, sizeof(*s));
+
+	if (s == NULL)
+		return -ENOMEM;
+	memset(s, 0, sizeof(*s));
+	s->manager = alloc_mb_mgr(0);
+	if (s->manager == NULL) {
+		destroy(s);
+		return -ENOMEM;
+	}
+	init_mb_mgr_auto(s->manager, NULL);
+	if (imb_get_errno(s->manager) != 0) {
+		destroy(s);
+		return -ENOTSUP;
+	}
+	s->job = (IMB_JOB){
+		.enc_keys = s->encrypt_key,
+		.dec_keys = s->decrypt_key,
+		.key_len_in_bytes = KEYSTREAM_KEY_BYTES,
+		.iv_len_in_bytes = KEYSTREAM_BLOCK_BYTES,
+		.src = keystream_zeros,
+		.cipher_mode = IMB_CIPHER_CNTR,
+		.cipher_direction = IMB_DIR_ENCRYPT,
+		.hash_alg = IMB_AUTH_NULL,
+		.chain_order = IMB_ORDER_CIPHER_HASH,
+	};
+	*state = s;
+	return 0;
+}
+
+static int set_key(void *state, const uint8_t *key)
+{
+	struct state *s = state;
+
+	IMB_AES_KEYEXP_256(s->manager, key, s->encrypt_key, s->decrypt_key);
+	s->keyed = true;
+	return 0;
+}
+
+/* How many bytes until the low 32 bits of the counter wrap: up to there the library counts right.
+ */
+static size_t bytes_to_wrap(const uint8_t *counter)
+{
+	uint32_t low;
+
+	memcpy(&low, counter + 12, sizeof(low));
+	return (size_t)((UINT64_C(1) << 32) - be32toh(low)) * KEYSTREAM_BLOCK_BYTES;
+}
+
+static int generate(void *state, const uint8_t *start, uint8_t *dst, size_t len_bytes)
+{
+	struct state *s = state;
+	uint8_t counter[KEYSTREAM_BLOCK_BYTES];
+
+	if (!s->keyed)
+		return -EIO;
+	memcpy(counter, start, sizeof(counter));
+	s->job.iv = counter;
+	while (len_bytes > 0) {
+		size_t n = len_bytes < KEYSTREAM_ZEROS_BYTES ? len_bytes : KEYSTREAM_ZEROS_BYTES;
+		size_t to_wrap = bytes_to_wrap(counter);
+
+		if (n > to_wrap)
+			n = to_wrap;
+		s->job.dst = dst;
+		s->job.msg_len_to_cipher_in_bytes = n;
+		if (IMB_SUBMIT_CIPHER_BURST_NOCHECK(s->manager, &s->job, 1, IMB_CIPHER_CNTR,
+			    IMB_DIR_ENCRYPT, IMB_KEY_256_BYTES) != 1)
+			return -EIO;
+		dst += n;
+		len_bytes -= n;
+		keystream_counter_add(counter, n / KEYSTREAM_BLOCK_BYTES);
+	}
+	s->job.iv = NULL;
+	return 0;
+}
+
+const struct keystream_ops keystream_ipsec_mb = {
+	.id = KEYSTREAM_IPSEC_MB,
+	.is_preferred = is_preferred,
+	.name = name,
+	.create = create,
+	.destroy = destroy,
+	.set_key = set_key,
+	.generate = generate,
+	.clear = clear,
+};

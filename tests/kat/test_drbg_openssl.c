@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * drbg.c against OpenSSL's EVP_RAND CTR-DRBG, fed with the same entropy: random sequences of
+ * instantiate, reseed and generate, bit for bit. And what drbg.c must refuse.
+ *
+ * VRNG_SEED repeats a run, VRNG_DRBG_SEQUENCES changes its length (100,000).
+ */
+
+#include "providers.h"
+
+#include "drbg.h"
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define OPS_MAX	  6
+#define INPUT_MAX 300
+
+static uint64_t rng_state;
+
+static uint64_t rnd(uint64_t below)
+{
+	uint64_t z = (rng_state += 0x9e3779b97f4a7c15); /* splitmix64 */
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return (z ^ z >> 31) % below;
+}
+
+struct random_input {
+	uint8_t data[INPUT_MAX];
+	size_t len;
+};
+
+static struct drbg_input fill(struct random_input *in, size_t min, size_t max)
+{
+	in->len = min + rnd(max - min + 1);
+	for (size_t i = 0; i < in->len; i++)
+		in->data[i] = (uint8_t)rnd(256);
+	return (struct drbg_input){in->data, in->len};
+}
+
+/* OpenSSL's DRBG, and the test source that it takes entropy and nonce from. */
+struct openssl {
+	EVP_RAND_CTX *source, *drbg;
+};
+
+static void set_bytes(EVP_RAND_CTX *ctx, const char *name, struct drbg_input in)
+{
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)in.data, in.len_bytes),
+		OSSL_PARAM_construct_end()};
+
+	assert_int_equal(EVP_RAND_CTX_set_params(ctx, params), 1);
+}
+
+static void openssl_open(struct openssl *o, EVP_RAND *test_rand, EVP_RAND *ctr_drbg,
+	struct drbg_input entropy, struct drbg_input nonce, struct drbg_input pers)
+{
+	unsigned strength = 256;
+	int df = 1;
+	OSSL_PARAM source_params[] = {
+		OSSL_PARAM_construct_uint(OSSL_RAND_PARAM_STRENGTH, &strength),
+		OSSL_PARAM_construct_end()};
+	OSSL_PARAM drbg_params[] = {OSSL_PARAM_construct_utf8_string(OSSL_DRBG_PARAM_CIPHER,
+					    (char *)(uintptr_t) "AES-256-CTR", 0),
+		OSSL_PARAM_construct_int(OSSL_DRBG_PARAM_USE_DF, &df), OSSL_PARAM_construct_end()};
+
+	o->source = EVP_RAND_CTX_new(test_rand, NULL);
+	assert_int_equal(EVP_RAND_CTX_set_params(o->source, source_params), 1);
+	o->drbg = EVP_RAND_CTX_new(ctr_drbg, o->source);
+	assert_int_equal(EVP_RAND_CTX_set_params(o->drbg, drbg_params), 1);
+	set_bytes(o->source, OSSL_RAND_PARAM_TEST_ENTROPY, entropy);
+	set_bytes(o->source, OSSL_RAND_PARAM_TEST_NONCE, nonce);
+	assert_int_equal(EVP_RAND_instantiate(o->source, 256, 0, NULL, 0, NULL), 1);
+	assert_int_equal(EVP_RAND_instantiate(o->drbg, 256, 0, pers.data, pers.len_bytes, NULL), 1);
+}
+
+/* Cut 'len' bytes at 'dst' into random pieces. */
+static unsigned cut(struct iovec *segs, unsigned max, uint8_t *dst, size_t len)
+{
+	unsigned n = 0;
+
+	while (n + 1 < max && len > 0 && rnd(4) != 0) {
+		size_t piece = rnd(len / 3 + 2);
+
+		piece = piece < len ? piece : len;
+		segs[n++] = (struct iovec){dst, piece};
+		dst += piece;
+		len -= piece;
+	}
+	segs[n++] = (struct iovec){dst, len};
+	return n;
+}
+
+static void one_sequence(struct keystream *ks, EVP_RAND *test_rand, EVP_RAND *ctr_drbg)
+{
+	static uint8_t theirs[DRBG_REQUEST_BYTES_MAX], ours[DRBG_REQUEST_BYTES_MAX];
+	struct random_input e, n, p, a;
+	struct drbg_input entropy = fill(&e, 32, 150), nonce = fill(&n, 16, 80), additional;
+	struct drbg_input pers = fill(&p, 0, 100);
+	struct iovec segs[32];
+	struct openssl o;
+	struct drbg d;
+
+	openssl_open(&o, test_rand, ctr_drbg, entropy, nonce, pers);
+	assert_int_equal(drbg_instantiate(&d, ks, entropy, nonce, pers), 0);
+	for (unsigned ops = 1 + (unsigned)rnd(OPS_MAX); ops > 0; ops--) {
+		additional = fill(&a, 0, rnd(2) ? 0 : INPUT_MAX);
+		if (rnd(4) == 0) {
+			entropy = fill(&e, 32, 150);
+			set_bytes(o.source, OSSL_RAND_PARAM_TEST_ENTROPY, entropy);
+			assert_int_equal(EVP_RAND_reseed(o.drbg, 0, NULL, 0, additional.data,
+						 additional.len_bytes),
+				1);
+			assert_int_equal(drbg_reseed(&d, entropy, additional), 0);
+		} else {
+			size_t len = 1 + rnd(rnd(50) ? 500 : DRBG_REQUEST_BYTES_MAX);
+
+			assert_int_equal(EVP_RAND_generate(o.drbg, theirs, len, 256, 0,
+						 additional.data, additional.len_bytes),
+				1);
+			assert_int_equal(
+				drbg_generate(&d, segs, cut(segs, 32, ours, len), additional), 0);
+			assert_memory_equal(ours, theirs, len);
+		}
+	}
+	drbg_uninstantiate(&d);
+	EVP_RAND_CTX_free(o.drbg);
+	EVP_RAND_CTX_free(o.source);
+}
+
+static void same_as_openssl(void **state)
+{
+	struct keystream *ks = the_provider(state);
+	EVP_RAND *test_rand = EVP_RAND_fetch(NULL, "TEST-RAND", NULL);
+	EVP_RAND *ctr_drbg = EVP_RAND_fetch(NULL, "CTR-DRBG", NULL);
+	const char *seed = getenv("VRNG_SEED"), *count = getenv("VRNG_DRBG_SEQUENCES");
+	unsigned long n = count != NULL ? strtoul(count, NULL, 0) : 100000;
+
+	assert_non_null(test_rand);
+	assert_non_null(ctr_drbg);
+	rng_state = seed != NULL ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
+	print_message("# VRNG_SEED=%llu\n", (unsigned long long)rng_state);
+	while (n-- > 0)
+		one_sequence(ks, test_rand, ctr_drbg);
+	EVP_RAND_free(test_rand);
+	EVP_RAND_free(ctr_drbg);
+}
+
+static const struct drbg_input none = {NULL, 0};
+static const uint8_t seed_bytes[64] = {1};
+static const struct drbg_input seed32 = {seed_bytes, 32};
+
+/* Too little entropy, no state, too much output, an interval that is over. */
+static void refusals(void **state)
+{
+	static uint8_t out[DRBG_REQUEST_BYTES_MAX + 1];
+	struct iovec seg = {out, 64}, large[] = {{out, DRBG_REQUEST_BYTES_MAX}, {out, 1}};
+	struct drbg_input short_seed = {seed_bytes, DRBG_ENTROPY_BYTES_MIN - 1};
+	struct keystream *ks = the_provider(state);
+	struct drbg d;
+
+	assert_int_equal(drbg_instantiate(&d, ks, short_seed, seed32, none), -EINVAL);
+	assert_int_equal(drbg_generate(&d, &seg, 1, none), -EINVAL);
+	assert_int_equal(drbg_reseed(&d, seed32, none), -EINVAL);
+	assert_int_equal(drbg_instantiate(&d, ks, seed32, seed32, none), 0);
+	assert_int_equal(drbg_reseed(&d, short_seed, none), -EINVAL);
+	assert_int_equal(drbg_generate(&d, large, 2, none), -EMSGSIZE);
+	assert_int_equal(drbg_generate(&d, large, 1, none), 0);
+	d.reseed_counter = DRBG_RESEED_INTERVAL;
+	assert_int_equal(drbg_generate(&d, &seg, 1, none), 0);
+	assert_int_equal(drbg_generate(&d, &seg, 1, none), -EAGAIN);
+	assert_int_equal(drbg_reseed(&d, seed32, none), 0);
+	assert_int_equal(drbg_generate(&d, &seg, 1, none), 0);
+	drbg_uninstantiate(&d);
+	assert_int_equal(drbg_generate(&d, &seg, 1, none), -EINVAL);
+}
+
+static void state_is_wiped(void **state)
+{
+	const uint8_t zeros[sizeof(((struct drbg *)0)->key)] = {0};
+	struct keystream *ks = the_provider(state);
+	struct drbg d;
+
+	assert_int_equal(drbg_instantiate(&d, ks, seed32, seed32, none), 0);
+	assert_memory_not_equal(d.key, zeros, sizeof(d.key));
+	drbg_uninstantiate(&d);
+	assert_memory_equal(d.key, zeros, sizeof(d.key));
+	assert_memory_equal(d.v, zeros, sizeof(d.v));
+}
+
+static sigjmp_buf out_of_fault;
+
+static void on_fault(int sig)
+{
+	(void)sig;
+	siglongjmp(out_of_fault, 1);
+}
+
+/*
+ * A fault in the middle of a generate, left by a jump: the same bytes never come again, and what
+ * comes next is what would have come after a generate that was finished.
+ */
+static void fault_in_generate(void **state)
+{
+	static uint8_t first[4096], second[4096], again[4096];
+	struct iovec seg = {first, sizeof(first)};
+	struct sigaction action = {.sa_handler = on_fault}, before;
+	struct keystream *ks = the_provider(state);
+	uint8_t *memory =
+		mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct drbg d;
+
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	assert_int_equal(mprotect(memory + 4096, 4096, PROT_NONE), 0);
+	assert_int_equal(drbg_instantiate(&d, ks, seed32, seed32, none), 0);
+	assert_int_equal(drbg_generate(&d, &seg, 1, none), 0);
+	seg.iov_base = second;
+	assert_int_equal(drbg_generate(&d, &seg, 1, none), 0);
+
+	assert_int_equal(drbg_instantiate(&d, ks, seed32, seed32, none), 0);
+	seg.iov_base = memory + 2048; /* its second half is not there */
+	sigaction(SIGSEGV, &action, &before);
+	if (sigsetjmp(out_of_fault, 1) == 0) {
+		drbg_generate(&d, &seg, 1, none);
+		fail_msg("there was no fault");
+	}
+	sigaction(SIGSEGV, &before, NULL);
+	seg.iov_base = again;
+	assert_int_equal(drbg_generate(&d, &seg, 1, none), 0);
+	assert_memory_not_equal(again, first, sizeof(first));
+	assert_memory_equal(again, second, sizeof(second));
+	munmap(memory, 8192);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FOR_EACH_PROVIDER(same_as_openssl),
+		FOR_EACH_PROVIDER(refusals),
+		FOR_EACH_PROVIDER(state_is_wiped),
+		FOR_EACH_PROVIDER(fault_in_generate),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every option, its bounds, and what a person is told who misses them. */
+#include "options.h"
+
+#include "budget.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define WORDS_MAX 8
+
+struct outcome {
+	enum options_result result;
+	struct options opt;
+	char out[8192], err[1024];
+};
+
+/* What a function writes to one of the standard streams, from redirect() to restore(). */
+struct redirection {
+	FILE *stream;
+	int fd, saved;
+};
+
+static struct redirection redirect(FILE *stream)
+{
+	struct redirection r = {stream, memfd_create("stream", 0), -1};
+
+	fflush(stream);
+	r.saved = dup(fileno(stream));
+	assert_true(r.fd >= 0 && r.saved >= 0);
+	assert_true(dup2(r.fd, fileno(stream)) >= 0);
+	return r;
+}
+
+static void restore(struct redirection *r, char *text, size_t size)
+{
+	ssize_t n;
+
+	fflush(r->stream);
+	dup2(r->saved, fileno(r->stream));
+	close(r->saved);
+	n = pread(r->fd, text, size - 1, 0);
+	close(r->fd);
+	assert_true(n >= 0);
+	text[n] = '\0';
+}
+
+/* Parse the words up to the first NULL. */
+static struct outcome parse_words(const char *const *words)
+{
+	struct redirection out = redirect(stdout), err = redirect(stderr);
+	char *argv[WORDS_MAX + 2] = {(char *)"dpdk-vhost-rng"};
+	struct outcome o;
+	int argc = 1;
+
+	for (; words[argc - 1] != NULL; argc++)
+		argv[argc] = (char *)words[argc - 1];
+	o.result = options_parse(argc, argv, &o.opt);
+	restore(&err, o.err, sizeof(o.err));
+	restore(&out, o.out, sizeof(o.out));
+	return o;
+}
+
+#define PARSE(...) parse_words((const char *const[WORDS_MAX + 1]){__VA_ARGS__})
+
+/* Refused, with one line that begins with the program's name and contains both of these. */
+static void assert_refusal(const struct outcome *o, const char *option, const char *value)
+{
+	assert_int_equal(o->result, OPTIONS_REFUSED);
+	assert_string_equal(o->out, "");
+	assert_ptr_equal(strstr(o->err, "dpdk-vhost-rng: "), o->err);
+	assert_ptr_equal(strchr(o->err, '\n'), o->err + strlen(o->err) - 1);
+	assert_non_null(strstr(o->err, "see --help"));
+	if (strstr(o->err, option) == NULL || strstr(o->err, value) == NULL)
+		fail_msg("%s does not name %s and %s", o->err, option, value);
+}
+
+static void assert_silent(const struct outcome *o)
+{
+	assert_string_equal(o->err, "");
+	assert_string_equal(o->out, "");
+}
+
+static void test_defaults(void **state)
+{
+	struct outcome o = PARSE("-s", "/run/rng.sock");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_silent(&o);
+	assert_string_equal(o.opt.socket_path, "/run/rng.sock");
+	assert_int_equal(o.opt.socket_count, 1);
+	assert_int_equal(o.opt.period_ms, 65536);
+	assert_true(o.opt.max_bytes == BUDGET_UNLIMITED);
+	assert_string_equal(o.opt.source_path, "/dev/urandom");
+	assert_int_equal(o.opt.socket_mode, 0600);
+	assert_null(o.opt.socket_group);
+	assert_int_equal(o.opt.n_lcores, 0);
+	assert_int_equal(o.opt.log_level, 7);
+}
+
+static void test_short_options(void **state)
+{
+	struct outcome o = PARSE("-s/tmp/s", "-c", "3", "-m64Ki", "-p", "250", "-f", "/dev/hwrng");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_silent(&o);
+	assert_string_equal(o.opt.socket_path, "/tmp/s");
+	assert_int_equal(o.opt.socket_count, 3);
+	assert_int_equal(o.opt.max_bytes, 65536);
+	assert_int_equal(o.opt.period_ms, 250);
+	assert_string_equal(o.opt.source_path, "/dev/hwrng");
+}
+
+static void test_long_options(void **state)
+{
+	struct outcome o = PARSE("--socket-path=/tmp/s", "--socket-count", "511",
+		"--max-bytes=9223372036854775807", "--period=4294967295", "--filename", "/a");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_silent(&o);
+	assert_string_equal(o.opt.socket_path, "/tmp/s");
+	assert_int_equal(o.opt.socket_count, 511);
+	assert_true(o.opt.max_bytes == INT64_MAX);
+	assert_int_equal(o.opt.period_ms, UINT32_MAX);
+	assert_string_equal(o.opt.source_path, "/a");
+
+	o = PARSE("--socket-path=/tmp/s", "--rng-source=/b", "--source-mode=passthrough",
+		"--socket-mode=0660", "--socket-group=kvm", "--lcores=2,4-6", "--log-level=debug");
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_silent(&o);
+	assert_string_equal(o.opt.source_path, "/b");
+	assert_int_equal(o.opt.socket_mode, 0660);
+	assert_string_equal(o.opt.socket_group, "kvm");
+	assert_int_equal(o.opt.n_lcores, 4);
+	assert_int_equal(o.opt.log_level, 8);
+}
+
+/* The last word counts; nothing of an earlier parse or of an earlier word stays. */
+static void test_repeated_options(void **state)
+{
+	struct outcome o = PARSE(
+		"-s", "/a", "-f/x", "--rng-source=/y", "--lcores=1,2,3", "--lcores=9", "-s", "/b");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_string_equal(o.opt.socket_path, "/b");
+	assert_string_equal(o.opt.source_path, "/y");
+	assert_int_equal(o.opt.n_lcores, 1);
+	assert_int_equal(o.opt.lcores[0], 9);
+	o = PARSE("-c", "2");
+	assert_refusal(&o, "--socket-path", "is missing");
+}
+
+static void test_bytes(void **state)
+{
+	static const struct {
+		const char *s;
+		int err;
+		uint64_t bytes;
+	} cases[] = {
+		{"0", 0, 0},
+		{"1", 0, 1},
+		{"007", 0, 7},
+		{"1k", 0, 1000},
+		{"1K", 0, 1000},
+		{"2M", 0, 2000000},
+		{"3G", 0, 3000000000},
+		{"4T", 0, 4000000000000},
+		{"1ki", 0, 1024},
+		{"1Ki", 0, 1024},
+		{"2Mi", 0, 2097152},
+		{"3Gi", 0, 3221225472},
+		{"4Ti", 0, 4398046511104},
+		{"18446744073709551615", 0, UINT64_MAX},
+		{"16777215Ti", 0, 16777215ull << 40},
+		{"18446744073709551616", -ERANGE, 0},
+		{"99999999999999999999999", -ERANGE, 0},
+		{"16777216Ti", -ERANGE, 0},
+		{"18446744073709551615k", -ERANGE, 0},
+		{"18446744073709552k", -ERANGE, 0},
+		{"", -EINVAL, 0},
+		{"k", -EINVAL, 0},
+		{"-1", -EINVAL, 0},
+		{"+1", -EINVAL, 0},
+		{" 1", -EINVAL, 0},
+		{"1 ", -EINVAL, 0},
+		{"1 k", -EINVAL, 0},
+		{"1kk", -EINVAL, 0},
+		{"1kB", -EINVAL, 0},
+		{"1kib", -EINVAL, 0},
+		{"1i", -EINVAL, 0},
+		{"1m", -EINVAL, 0},
+		{"1g", -EINVAL, 0},
+		{"1t", -EINVAL, 0},
+		{"1P", -EINVAL, 0},
+		{"0x10", -EINVAL, 0},
+		{"1.5k", -EINVAL, 0},
+		{"1e3", -EINVAL, 0},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		uint64_t bytes = 0;
+		int err = options_parse_bytes(cases[i].s, &bytes);
+
+		if (err != cases[i].err || (err == 0 && bytes != cases[i].bytes))
+			fail_msg("'%s': %d, %llu", cases[i].s, err, (unsigned long long)bytes);
+	}
+}
+
+/* Values on both sides of every bound. */
+static void test_bounds(void **state)
+{
+	static const struct {
+		const char *option, *value;
+		bool good;
+	} cases[] = {
+		{"--socket-count", "1", true},
+		{"--socket-count", "511", true},
+		{"--socket-count", "4294967295", true}, /* main says what a process can serve */
+		{"--socket-count", "0", false},
+		{"--socket-count", "4294967296", false},
+		{"--socket-count", "-1", false},
+		{"--socket-count", "+1", false},
+		{"--socket-count", "two", false},
+		{"--socket-count", "2x", false},
+		{"--socket-count", "1k", false},
+		{"--socket-count", "99999999999999999999999", false},
+		{"--socket-count", "", false},
+		{"--max-bytes", "1", true},
+		{"--max-bytes", "9223372036854775807", true},
+		{"--max-bytes", "8388607Ti", true},
+		{"--max-bytes", "0", false},
+		{"--max-bytes", "0k", false},
+		{"--max-bytes", "9223372036854775808", false},
+		{"--max-bytes", "8388608Ti", false},
+		{"--max-bytes", "18446744073709551615", false},
+		{"--max-bytes", "99999999999999999999999", false},
+		{"--max-bytes", "-5", false},
+		{"--max-bytes", "lots", false},
+		{"--max-bytes", "", false},
+		{"--period", "1", true},
+		{"--period", "4294967295", true},
+		{"--period", "0", false},
+		{"--period", "4294967296", false},
+		{"--period", "1s", false},
+		{"--period", "-1", false},
+		{"--period", "", false},
+		{"--socket-mode", "0", true},
+		{"--socket-mode", "600", true},
+		{"--socket-mode", "0777", true},
+		{"--socket-mode", "1000", false},
+		{"--socket-mode", "0800", false},
+		{"--socket-mode", "77777777777777777777777777", false},
+		{"--socket-mode", "-600", false},
+		{"--socket-mode", "0x180", false},
+		{"--socket-mode", "u=rw", false},
+		{"--socket-mode", " 600", false},
+		{"--socket-mode", "", false},
+		{"--source-mode", "passthrough", true},
+		{"--source-mode", "pass", false},
+		{"--source-mode", "", false},
+		{"--log-level", "error", true},
+		{"--log-level", "warning", true},
+		{"--log-level", "notice", true},
+		{"--log-level", "info", true},
+		{"--log-level", "debug", true},
+		{"--log-level", "Debug", false},
+		{"--log-level", "8", false},
+		{"--log-level", "", false},
+		{"--socket-path", "", false},
+		{"--filename", "", false},
+		{"--socket-group", "", false},
+		{"--lcores", "0", true},
+		{"--lcores", "0-127", true},
+		{"--lcores", "1,2,3", true},
+		{"--lcores", "5-5", true},
+		{"--lcores", "65535", true},
+		{"--lcores", "65536", false},
+		{"--lcores", "0-128", false},
+		{"--lcores", "0-18446744073709551615", false},
+		{"--lcores", "4-2", false},
+		{"--lcores", "1,1", false},
+		{"--lcores", "1-3,2", false},
+		{"--lcores", "1,", false},
+		{"--lcores", ",1", false},
+		{"--lcores", "1-", false},
+		{"--lcores", "-1", false},
+		{"--lcores", "1--2", false},
+		{"--lcores", "1 2", false},
+		{"--lcores", "(1,2)@3", false},
+		{"--lcores", "", false},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		char word[128];
+		struct outcome o;
+
+		snprintf(word, sizeof(word), "%s=%s", cases[i].option, cases[i].value);
+		o = PARSE("--socket-path=/run/rng.sock", word);
+		if (cases[i].good != (o.result == OPTIONS_RUN))
+			fail_msg("%s: %s", word, o.err);
+		if (cases[i].good)
+			assert_silent(&o);
+		else
+			assert_refusal(&o, cases[i].option, cases[i].value);
+	}
+}
+
+static void test_lists(void **state)
+{
+	static const unsigned expected[] = {2, 4, 5, 6, 1, 100};
+	struct outcome o = PARSE("-s", "/s", "--lcores", "2,4-6,1,100");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_int_equal(o.opt.n_lcores, ARRAY_LEN(expected));
+	assert_memory_equal(o.opt.lcores, expected, sizeof(expected));
+	o = PARSE("-s", "/s", "--lcores", "0-127");
+	assert_int_equal(o.opt.n_lcores, OPTIONS_LCORES_MAX);
+	assert_int_equal(o.opt.lcores[127], 127);
+}
+
+static void test_log_levels(void **state)
+{
+	static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		struct outcome o = PARSE("-s", "/s", "--log-level", names[i]);
+
+		assert_int_equal(o.opt.log_level, 4 + i); /* as RTE_LOG_ERR ... RTE_LOG_DEBUG */
+	}
+}
+
+/* Words that are no option, no value, or not one option alone. */
+static void test_strange_words(void **state)
+{
+	static const struct {
+		const char *words[3], *named;
+	} cases[] = {
+		{{"-s", "/s", "-x"}, "-x"},
+		{{"-s", "/s", "--nonsense"}, "--nonsense"},
+		{{"-s", "/s", "--nonsense=4"}, "--nonsense=4"},
+		{{"-s", "/s", "--socket"}, "--socket"},
+		{{"-s", "/s", "stray"}, "stray"},
+		{{"stray", "-s", "/s"}, "stray"},
+		{{"-s", "/s", "-c"}, "-c"},
+		{{"-s", "/s", "--max-bytes"}, "--max-bytes"},
+		{{"-s", NULL, NULL}, "-s"},
+		{{"-c", "1", NULL}, "--socket-path"},
+		{{NULL, NULL, NULL}, "--socket-path"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		struct outcome o = PARSE(cases[i].words[0], cases[i].words[1], cases[i].words[2]);
+
+		assert_refusal(&o, cases[i].named, cases[i].named);
+	}
+}
+
+/* A value for an option that takes none. */
+static void test_values_too_many(void **state)
+{
+	struct outcome o = PARSE("-s", "/s", "--version=2");
+
+	assert_refusal(&o, "--version=2", "");
+	o = PARSE("-s", "/s", "--help=yes");
+	assert_refusal(&o, "--help=yes", "");
+}
+
+static void test_help_and_version(void **state)
+{
+	static const char *const named[] = {"-s,", "-c,", "-m,", "-p,", "-f,", "-h,",
+		"--socket-path", "--socket-count", "--max-bytes", "--period", "--filename",
+		"--rng-source", "--source-mode", "--socket-mode", "--socket-group", "--lcores",
+		"--log-level", "--help", "--version"};
+	struct outcome o;
+
+	for (unsigned i = 0; i < 2; i++) {
+		o = PARSE(i == 0 ? "-h" : "--help");
+		assert_int_equal(o.result, OPTIONS_EXIT);
+		assert_string_equal(o.err, "");
+		for (unsigned j = 0; j < ARRAY_LEN(named); j++)
+			assert_non_null(strstr(o.out, named[j]));
+	}
+	o = PARSE("--version");
+	assert_int_equal(o.result, OPTIONS_EXIT);
+	assert_string_equal(o.err, "");
+	assert_ptr_equal(strstr(o.out, "dpdk-vhost-rng "), o.out);
+	assert_true(strlen(o.out) > strlen("dpdk-vhost-rng \n"));
+}
+
+static void test_separator(void **state)
+{
+	static const struct {
+		const char *words[5];
+		int at;
+	} cases[] = {
+		{{"d", "-l", "1", "--", "-s"}, 3}, {{"d", "--", "-s", "/s", "--"}, 1},
+		{{"d", "-s", "/s", "--", NULL}, 3}, {{"d", "-s", "/s", NULL, NULL}, 0},
+		{{"d", "---", "-", "--x", "x--"}, 0},
+		{{"--", NULL, NULL, NULL, NULL}, 0}, /* the program's name */
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		char *argv[6] = {0};
+		int argc = 0;
+
+		for (; argc < 5 && cases[i].words[argc] != NULL; argc++)
+			argv[argc] = (char *)cases[i].words[argc];
+		assert_int_equal(options_find_separator(argc, argv), cases[i].at);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_short_options),
+		cmocka_unit_test(test_long_options),
+		cmocka_unit_test(test_repeated_options),
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_log_levels),
+		cmocka_unit_test(test_strange_words),
+		cmocka_unit_test(test_values_too_many),
+		cmocka_unit_test(test_help_and_version),
+		cmocka_unit_test(test_separator),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

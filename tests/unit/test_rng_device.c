@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What one guest's device gives, and when it waits. */
+#include "rng_device.h"
+
+#include "one_guest.h"
+
+static void test_serves(void **state)
+{
+	const struct rng_stats *stats;
+	struct fixture fx;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	stats = &fx.g.dev.stats;
+	assert_int_equal(poll_at(&fx, 0), RNG_IDLE);
+	host_feed(&fx.host, 1000);
+	assert_int_equal(poll_at(&fx, 0), RNG_IDLE);
+	offer(&fx, 10, 1);
+	offer(&fx, VM_PAGE - 50, 100); /* over a border */
+	offer(&fx, 3 * VM_PAGE, 399);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_true(fx.g.dev.call_owed);
+	take(&fx, 1);
+	take(&fx, 100);
+	take(&fx, 399);
+	expect(&fx, 10, 1);
+	expect(&fx, VM_PAGE - 50, 100);
+	expect(&fx, 3 * VM_PAGE, 399);
+	expect_poison(&fx, 0, 10);
+	expect_poison(&fx, 11, VM_PAGE - 61);
+	expect_poison(&fx, VM_PAGE + 50, 2 * VM_PAGE - 50);
+	expect_poison(&fx, 3 * VM_PAGE + 399, VM_PAGE - 399);
+	assert_int_equal(poll_at(&fx, 0), RNG_IDLE);
+
+	assert_true(is_filled(fx.host.data, 500, 0));
+	assert_int_equal(byte_ring_fill(&fx.host.ring), 500);
+	assert_int_equal(stats->requests, 3);
+	assert_int_equal(stats->bytes, 500);
+	assert_int_equal(stats->short_reqs + stats->throttled + stats->starved + stats->broken, 0);
+	fixture_fini(&fx);
+}
+
+/* Two guests of one lcore: what one has, the other never gets. */
+static void test_no_byte_twice(void **state)
+{
+	struct driver_cfg cfg = {.size = 8};
+	struct guest guests[2];
+	struct host h;
+
+	host_init(&h, BUDGET_UNLIMITED, 2);
+	for (unsigned i = 0; i < 2; i++)
+		guest_init(&guests[i], &h, &cfg, i);
+	for (unsigned turn = 0; turn < 2000; turn++) {
+		struct guest *g = &guests[turn % 3 % 2];
+		uint32_t len = 1 + turn % 200;
+
+		host_feed(&h, len);
+		vm_offer(&g->vm, DATA + turn, len);
+		driver_publish(&g->vm.drv);
+		assert_int_equal(rng_device_poll(&g->dev, &h.supply, 0), RNG_SERVED);
+		vm_take(&g->vm, len);
+		host_expect(&h, &g->vm, DATA + turn, len);
+		assert_true(is_filled(h.data, HOST_RING_BYTES, 0));
+	}
+	for (unsigned i = 0; i < 2; i++)
+		guest_fini(&guests[i]);
+	host_fini(&h);
+}
+
+/* At the end of the allowance a request is short; the next one waits, untouched. */
+static void test_budget_ends_in_a_request(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, 60);
+	host_feed(&fx.host, 1000);
+	for (unsigned i = 0; i < 3; i++)
+		offer(&fx, 100 * i, 50);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 50);
+	take(&fx, 10);
+	expect(&fx, 0, 50);
+	expect(&fx, 100, 10);
+	expect_poison(&fx, 110, VM_DATA_LEN - 110);
+	assert_waits(&fx, HOST_PERIOD_NS - 1);
+	assert_int_equal(fx.g.dev.stats.throttled, 1);
+	assert_int_equal(fx.g.dev.stats.short_reqs, 1);
+
+	assert_int_equal(poll_at(&fx, HOST_PERIOD_NS), RNG_SERVED);
+	take(&fx, 50);
+	expect(&fx, 200, 50);
+	assert_int_equal(poll_at(&fx, HOST_PERIOD_NS), RNG_IDLE);
+	offer(&fx, 0, 50); /* the second period has 10 more */
+	assert_int_equal(poll_at(&fx, 2 * HOST_PERIOD_NS - 1), RNG_SERVED);
+	take(&fx, 10);
+	assert_int_equal(fx.g.dev.stats.short_reqs, 2);
+	assert_int_equal(fx.g.dev.stats.bytes, 120);
+	offer(&fx, 0, 1);
+	assert_waits(&fx, 2 * HOST_PERIOD_NS - 1);
+	assert_int_equal(fx.g.dev.stats.throttled, 2);
+	assert_int_equal(fx.g.dev.stats.starved, 0);
+	fixture_fini(&fx);
+}
+
+/* A request that takes the last byte of the allowance is not a short one. */
+static void test_budget_ends_with_a_request(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, 60);
+	host_feed(&fx.host, 1000);
+	offer(&fx, 0, 60);
+	offer(&fx, 100, 60);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 60);
+	assert_int_equal(fx.g.dev.stats.short_reqs, 0);
+	assert_waits(&fx, 1);
+	assert_int_equal(poll_at(&fx, HOST_PERIOD_NS), RNG_SERVED);
+	take(&fx, 60);
+	fixture_fini(&fx);
+}
+
+/* One byte in a period: one byte for a request, and never none. */
+static void test_one_byte_a_period(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, 1);
+	host_feed(&fx.host, 100);
+	for (unsigned i = 0; i < 10; i++)
+		offer(&fx, i, 64);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(poll_at(&fx, i * HOST_PERIOD_NS), RNG_SERVED);
+		take(&fx, 1);
+		expect(&fx, i, 1);
+		if (i < 9)
+			assert_waits(&fx, i * HOST_PERIOD_NS + 1);
+	}
+	assert_int_equal(fx.g.dev.stats.short_reqs, 10);
+	fixture_fini(&fx);
+}
+
+/* Bytes that are only late: the request is kept open, and filled when they come. */
+static void test_late_bytes(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	offer(&fx, 0, 100);
+	assert_waits(&fx, 0); /* not begun */
+	host_feed(&fx.host, 30);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	vm_take_none(&fx.g.vm);
+	assert_waits(&fx, 0); /* begun */
+	assert_int_equal(fx.g.dev.stats.starved, 2);
+	host_feed(&fx.host, 170);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 100);
+	expect(&fx, 0, 100);
+	expect_poison(&fx, 100, VM_DATA_LEN - 100);
+	assert_int_equal(byte_ring_fill(&fx.host.ring), 100);
+	assert_int_equal(fx.g.dev.stats.short_reqs, 0);
+	assert_int_equal(fx.g.dev.stats.requests, 1);
+	fixture_fini(&fx);
+}
+
+/* A source that has run dry: what there is, is given, and what has nothing waits. */
+static void test_dry_source(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	offer(&fx, 0, 100);
+	offer(&fx, 200, 100);
+	host_feed(&fx.host, 30);
+	byte_ring_set_dry(&fx.host.ring, true);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	vm_take_none(&fx.g.vm);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 30);
+	expect(&fx, 0, 30);
+	expect_poison(&fx, 30, VM_DATA_LEN - 30);
+	assert_waits(&fx, 0);
+	assert_int_equal(fx.g.dev.stats.short_reqs, 1);
+	assert_int_equal(fx.g.dev.stats.starved, 1);
+	host_feed(&fx.host, 100); /* it has more after all */
+	byte_ring_set_dry(&fx.host.ring, false);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 100);
+	expect(&fx, 200, 100);
+	fixture_fini(&fx);
+}
+
+static void test_dry_while_a_request_is_open(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	offer(&fx, 0, 100);
+	host_feed(&fx.host, 30);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_waits(&fx, 0);
+	byte_ring_set_dry(&fx.host.ring, true);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 30);
+	assert_true(fx.g.dev.call_owed);
+	assert_int_equal(poll_at(&fx, 0), RNG_IDLE);
+	fixture_fini(&fx);
+}
+
+/* 'waiting' tells of the last turn, so that each wait is counted when it begins. */
+static void test_waits_are_counted(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	offer(&fx, 0, 100);
+	host_feed(&fx.host, 30);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_waits(&fx, 0);
+	assert_int_equal(fx.g.dev.stats.starved, 1);
+	byte_ring_set_dry(&fx.host.ring, true);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 30);
+	assert_false(fx.g.dev.waiting);
+	assert_int_equal(poll_at(&fx, 0), RNG_IDLE);
+	offer(&fx, 0, 100);
+	assert_waits(&fx, 0);
+	assert_int_equal(fx.g.dev.stats.starved, 2);
+	fixture_fini(&fx);
+}
+
+/* The allowance ends in a request that was kept open for late bytes. */
+static void test_budget_ends_in_an_open_request(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, 40);
+	offer(&fx, 0, 100);
+	host_feed(&fx.host, 30);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	vm_take_none(&fx.g.vm);
+	host_feed(&fx.host, 30);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 40);
+	expect(&fx, 0, 40);
+	assert_int_equal(byte_ring_fill(&fx.host.ring), 20);
+	fixture_fini(&fx);
+}
+
+/* One turn gives a bounded number of bytes and answers, however much is asked for. */
+static void test_turns_are_bounded(void **state)
+{
+	struct fixture fx;
+	uint64_t left = VM_DATA_LEN;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	fx.host.supply.turn_bytes = 1000;
+	host_feed(&fx.host, 60000);
+	offer(&fx, 0, (uint32_t)VM_DATA_LEN);
+	while (left > 0) {
+		uint64_t n = left < 1000 ? left : 1000;
+
+		vm_take_none(&fx.g.vm);
+		assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+		left -= n;
+		assert_int_equal(fx.g.dev.stats.bytes, VM_DATA_LEN - left);
+		expect_poison(&fx, VM_DATA_LEN - left, left);
+	}
+	take(&fx, (uint32_t)VM_DATA_LEN);
+	expect(&fx, 0, VM_DATA_LEN);
+	assert_int_equal(fx.g.dev.stats.short_reqs, 0);
+
+	for (unsigned i = 0; i < 200; i++)
+		offer(&fx, i, 1);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_int_equal(fx.g.dev.stats.requests, 1 + VIRTQ_BURST_REQS);
+	fixture_fini(&fx);
+}
+
+static void test_calls_are_owed(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	host_feed(&fx.host, 1000);
+	driver_calls_off(&fx.g.vm.drv);
+	offer(&fx, 0, 10);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_false(fx.g.dev.call_owed);
+	driver_calls_on(&fx.g.vm.drv);
+	offer(&fx, 0, 10);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_true(fx.g.dev.call_owed);
+	driver_calls_off(&fx.g.vm.drv); /* too late */
+	offer(&fx, 0, 10);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_true(fx.g.dev.call_owed);
+	fixture_fini(&fx);
+}
+
+/* Without an answer there is nothing to call for: a request was begun, not finished. */
+static void test_no_call_without_an_answer(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	host_feed(&fx.host, 10);
+	offer(&fx, 0, 100);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_false(fx.g.dev.call_owed);
+	fixture_fini(&fx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_serves),
+		cmocka_unit_test(test_no_byte_twice),
+		cmocka_unit_test(test_budget_ends_in_a_request),
+		cmocka_unit_test(test_budget_ends_with_a_request),
+		cmocka_unit_test(test_one_byte_a_period),
+		cmocka_unit_test(test_late_bytes),
+		cmocka_unit_test(test_dry_source),
+		cmocka_unit_test(test_dry_while_a_request_is_open),
+		cmocka_unit_test(test_waits_are_counted),
+		cmocka_unit_test(test_budget_ends_in_an_open_request),
+		cmocka_unit_test(test_turns_are_bounded),
+		cmocka_unit_test(test_calls_are_owed),
+		cmocka_unit_test(test_no_call_without_an_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What may stand where a socket is to be, and what must be left alone. */
+#include "sockets.h"
+
+#include "directory.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#define NOBODY 65534
+
+static void path_of(char *path, const char *name)
+{
+	assert_true(snprintf(path, 2 * SOCKETS_PATH_SIZE, "%s/%s", directory, name) > 0);
+}
+
+static int bind_socket(const char *name, int type)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	assert_true(fd >= 0);
+	strcpy(addr.sun_path, name);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+/* A socket that somebody answers. */
+static int make_live(const char *name)
+{
+	int fd = bind_socket(name, SOCK_STREAM);
+
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+/* One that nobody does. */
+static void make_stale(const char *name)
+{
+	close(make_live(name));
+}
+
+/* sockets_prepare() of 'directory'/name, with what it says on stderr. */
+static int prepare_saying(const char *name, unsigned count, char *said, size_t size)
+{
+	char path[2 * SOCKETS_PATH_SIZE];
+	int saved = dup(STDERR_FILENO), pipe_fds[2], lock = -2, err;
+	ssize_t n;
+
+	path_of(path, name);
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+	fflush(stderr);
+	dup2(pipe_fds[1], STDERR_FILENO);
+	err = sockets_prepare(path, count, &lock);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	n = read(pipe_fds[0], said, size - 1);
+	said[n > 0 ? n : 0] = '\0';
+	close(saved);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	if (err != 0)
+		assert_int_equal(lock, -1);
+	sockets_unlock(lock);
+	return err;
+}
+
+/* It must be refused with this error, and a line that names 'named'. */
+static void assert_refused(const char *name, unsigned count, int expected, const char *named)
+{
+	char said[1024];
+
+	assert_int_equal(prepare_saying(name, count, said, sizeof(said)), expected);
+	assert_ptr_equal(strstr(said, "dpdk-vhost-rng: "), said);
+	assert_non_null(strstr(said, named));
+	assert_int_equal(said[strlen(said) - 1], '\n');
+}
+
+static void assert_prepared(const char *name, unsigned count)
+{
+	char said[1024];
+
+	assert_int_equal(prepare_saying(name, count, said, sizeof(said)), 0);
+	assert_string_equal(said, "");
+}
+
+static void test_paths(void **state)
+{
+	char path[SOCKETS_PATH_SIZE];
+
+	sockets_path("/run/rng.sock", 0, path);
+	assert_string_equal(path, "/run/rng.sock0");
+	sockets_path("/run/rng.sock", 510, path);
+	assert_string_equal(path, "/run/rng.sock510");
+}
+
+static void test_nothing_is_there(void **state)
+{
+	assert_prepared("s", 1);
+	assert_prepared("s", 511);
+	assert_false(exists("s0"));
+}
+
+/* Only those that are to be served are looked at. */
+static void test_stale_sockets_are_removed(void **state)
+{
+	static const char *const names[] = {"s0", "s1", "s2", "s3", "t0", "s"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		make_stale(names[i]);
+	assert_prepared("s", 3);
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		assert_int_equal(exists(names[i]), i >= 3);
+}
+
+static void test_live_sockets_stay(void **state)
+{
+	int fd;
+
+	make_stale("s0");
+	fd = make_live("s1");
+	assert_refused("s", 2, -EADDRINUSE, "s1");
+	assert_true(exists("s0")); /* nothing is removed when something is wrong */
+	assert_true(exists("s1"));
+	close(fd);
+	assert_prepared("s", 2);
+	assert_false(exists("s0"));
+	assert_false(exists("s1"));
+}
+
+/* Somebody who does not take connections fast enough is somebody, too. */
+static void test_busy_sockets_stay(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX, .sun_path = "s0"};
+	int server = bind_socket("s0", SOCK_STREAM), clients[8];
+	unsigned n = 0;
+
+	assert_int_equal(listen(server, 0), 0);
+	for (; n < ARRAY_LEN(clients); n++) {
+		clients[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (connect(clients[n], (const struct sockaddr *)&addr, sizeof(addr)) != 0)
+			break;
+	}
+	assert_true(n < ARRAY_LEN(clients));
+	assert_refused("s", 1, -EADDRINUSE, "s0");
+	assert_true(exists("s0"));
+	for (unsigned i = 0; i <= n; i++)
+		close(clients[i]);
+	close(server);
+}
+
+/* A socket of another kind, as of syslog, answers in another way. */
+static void test_datagram_sockets_stay(void **state)
+{
+	int fd = bind_socket("s0", SOCK_DGRAM);
+
+	assert_refused("s", 1, -EADDRINUSE, "s0");
+	assert_true(exists("s0"));
+	close(fd);
+}
+
+static void test_other_files_stay(void **state)
+{
+	append("f0", "precious");
+	assert_int_equal(mkdir("d0", 0700), 0);
+	assert_int_equal(mkfifo("p0", 0600), 0);
+	assert_int_equal(symlink("nowhere", "l0"), 0);
+	make_stale("target");
+	assert_int_equal(symlink("target", "m0"), 0);
+	assert_refused("f", 1, -EEXIST, "f0");
+	assert_refused("d", 1, -EEXIST, "d0");
+	assert_refused("p", 1, -EEXIST, "p0");
+	assert_refused("l", 1, -EEXIST, "l0");
+	assert_refused("m", 1, -EEXIST, "m0");
+	for (const char *p = "fdplm"; *p != '\0'; p++)
+		assert_true(exists((char[]){*p, '0', '\0'}));
+	assert_true(exists("target"));
+}
+
+static void test_nothing_is_removed_before_all_are_checked(void **state)
+{
+	make_stale("s0");
+	append("s5", "");
+	assert_refused("s", 6, -EEXIST, "s5");
+	assert_true(exists("s0"));
+	assert_prepared("s", 5);
+	assert_false(exists("s0"));
+}
+
+/* The limit is that of the longest of the paths. */
+static void test_long_paths(void **state)
+{
+	char name[2 * SOCKETS_PATH_SIZE], said[1024];
+	size_t dir = strlen(directory) + 1;
+
+	memset(name, 'x', sizeof(name));
+	name[SOCKETS_PATH_SIZE - 2 - dir] = '\0'; /* 107 bytes with the digit */
+	assert_prepared(name, 1);
+	assert_prepared(name, 10);
+	assert_refused(name, 11, -ENAMETOOLONG, "107");
+	assert_int_equal(prepare_saying(name, 11, said, sizeof(said)), -ENAMETOOLONG);
+	assert_non_null(strstr(said, name));
+	name[SOCKETS_PATH_SIZE - 2 - dir] = 'x';
+	name[SOCKETS_PATH_SIZE - 1 - dir] = '\0';
+	assert_refused(name, 1, -ENAMETOOLONG, name);
+	memset(name, 'x', sizeof(name) - dir - 2);
+	name[sizeof(name) - dir - 3] = '\0';
+	assert_refused(name, 1, -ENAMETOOLONG, name);
+}
+
+static void test_directory_is_missing(void **state)
+{
+	assert_refused("none/s", 1, -ENOENT, "/none");
+	append("file", "");
+	assert_refused("file/s", 1, -ENOTDIR, "/file");
+	assert_int_equal(symlink("nowhere", "link"), 0);
+	assert_refused("link/s", 1, -ENOENT, "/link");
+}
+
+/* A path that ends in a slash: the sockets are DIR/0, DIR/1, ..., and DIR must be there. */
+static void test_prefix_is_a_directory(void **state)
+{
+	assert_int_equal(mkdir("dir", 0700), 0);
+	make_stale("dir/0");
+	assert_prepared("dir/", 2);
+	assert_false(exists("dir/0"));
+	assert_refused("none/", 1, -ENOENT, "/none");
+}
+
+/* Relative paths are as good. */
+static void test_relative_paths(void **state)
+{
+	int lock;
+
+	make_stale("s0");
+	assert_int_equal(sockets_prepare("s", 1, &lock), 0);
+	sockets_unlock(lock);
+	assert_false(exists("s0"));
+}
+
+static void test_directory_is_not_writable(void **state)
+{
+	int status;
+	pid_t pid;
+
+	assert_int_equal(mkdir("dir", 0555), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) { /* root may write anywhere */
+		char said[1024];
+
+		if (geteuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY) != 0)
+			_exit(77);
+		if (prepare_saying("dir/s", 1, said, sizeof(said)) != -EACCES)
+			_exit(1);
+		_exit(strstr(said, "/dir") == NULL ? 2 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77) {
+		print_message("# root, and cannot be anybody else\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* From prepare to unlock the directory is ours. */
+static void test_lock(void **state)
+{
+	int other = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), lock;
+
+	assert_int_equal(sockets_prepare("./s", 1, &lock), 0);
+	assert_true(lock >= 0);
+	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
+	assert_int_equal(errno, EWOULDBLOCK);
+	sockets_unlock(lock);
+	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+	close(other);
+	sockets_unlock(-1);
+}
+
+/* A refusal does not keep the lock. */
+static void test_no_lock_after_a_refusal(void **state)
+{
+	int other = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	append("s0", "");
+	assert_refused("s", 1, -EEXIST, "s0");
+	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+	close(other);
+}
+
+static void test_mode_and_group(void **state)
+{
+	static const mode_t modes[] = {0600, 0660, 0, 0777, 0640};
+	gid_t gid = geteuid() == 0 ? 54321 : getegid();
+	struct stat st, before;
+	int fd = make_live("s0");
+
+	assert_int_equal(stat("s0", &before), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(modes); i++) {
+		assert_int_equal(sockets_set_rights("s0", modes[i], (gid_t)-1), 0);
+		assert_int_equal(stat("s0", &st), 0);
+		assert_int_equal(st.st_mode & 07777, modes[i]);
+		assert_int_equal(st.st_gid, before.st_gid);
+	}
+	assert_int_equal(sockets_set_rights("s0", 0660, gid), 0);
+	assert_int_equal(stat("s0", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	assert_int_equal(st.st_gid, gid);
+	assert_int_equal(st.st_uid, before.st_uid);
+	close(fd);
+}
+
+static void test_rights_of_nothing(void **state)
+{
+	assert_int_equal(sockets_set_rights("none", 0600, (gid_t)-1), -ENOENT);
+	assert_int_equal(sockets_set_rights("none", 0600, getegid()), -ENOENT);
+}
+
+static void test_groups(void **state)
+{
+	static const char *const none[] = {"no-such-group", "", "-1", "12x", "4294967295",
+		"4294967296", "18446744073709551617", "0x10"};
+	gid_t gid = 7;
+
+	assert_int_equal(sockets_find_group("root", &gid), 0);
+	assert_int_equal(gid, 0);
+	assert_int_equal(sockets_find_group("54321", &gid), 0);
+	assert_int_equal(gid, 54321);
+	assert_int_equal(sockets_find_group("4294967294", &gid), 0);
+	assert_int_equal(gid, 4294967294);
+	for (unsigned i = 0; i < ARRAY_LEN(none); i++)
+		assert_int_equal(sockets_find_group(none[i], &gid), -ENOENT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		directory_test(test_paths),
+		directory_test(test_nothing_is_there),
+		directory_test(test_stale_sockets_are_removed),
+		directory_test(test_live_sockets_stay),
+		directory_test(test_busy_sockets_stay),
+		directory_test(test_datagram_sockets_stay),
+		directory_test(test_other_files_stay),
+		directory_test(test_nothing_is_removed_before_all_are_checked),
+		directory_test(test_long_paths),
+		directory_test(test_directory_is_missing),
+		directory_test(test_prefix_is_a_directory),
+		directory_test(test_relative_paths),
+		directory_test(test_directory_is_not_writable),
+		directory_test(test_lock),
+		directory_test(test_no_lock_after_a_refusal),
+		directory_test(test_mode_and_group),
+		directory_test(test_rights_of_nothing),
+		directory_test(test_groups),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
