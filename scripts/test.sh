@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Builds the project and runs all its tests: as it is, and once more with the
+# sanitizers. The last line has the numbers.
+
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(dirname "$here")
+build=$top/build
+build_asan=$top/build-asan
+
+usage()
+{
+    cat <<USAGE
+usage: ${0##*/} [--quick] [--werror]
+
+Installs the Debian packages that are missing, builds in build/ and in build-asan/
+(with the address and undefined behaviour sanitizers), and runs the tests in both;
+those with QEMU guests only in build/. The last line is "N passed, N failed", with
+", N skipped" when there are some. The exit status is 0 when something passed and
+nothing failed.
+
+options:
+  --quick     without QEMU guests
+  --werror    compiler warnings are errors
+  -h, --help  this text
+USAGE
+}
+
+quick=no
+setup_options=()
+for arg in "$@"; do
+    case $arg in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    --quick) quick=yes ;;
+    --werror) setup_options+=(-Dwerror=true) ;;
+    *)
+        printf 'test: unknown option "%s"; see --help\n' "$arg" >&2
+        exit 2
+        ;;
+    esac
+done
+
+die()
+{
+    printf 'test: %s\n' "$*" >&2
+    exit 1
+}
+
+# Configures and compiles a build directory: DIR, options for a new one...
+compile()
+{
+    local dir=$1
+
+    shift
+    printf '\n== build in %s\n' "${dir#"$top/"}"
+    if [[ ! -f $dir/build.ninja ]]; then
+        meson setup "$dir" "$top" "${setup_options[@]}" "$@" || die "meson cannot set up $dir"
+    elif ((${#setup_options[@]})); then
+        meson configure "$dir" "${setup_options[@]}" || die "meson cannot configure $dir"
+    fi
+    ninja -C "$dir" || die "$dir does not compile: no tests were run"
+}
+
+# Runs the tests of a build directory: DIR, options of meson test... Adds the
+# outcome to "runs".
+runs=()
+run_tests()
+{
+    local dir=$1 status=0
+
+    shift
+    printf '\n== test in %s\n' "${dir#"$top/"}"
+    # Old results must not be taken for new ones.
+    rm -f "$dir"/meson-logs/testlog*
+    meson test -C "$dir" --no-rebuild --print-errorlogs "$@" </dev/null || status=$?
+    runs+=("${dir#"$top/"}:$status")
+}
+
+cd "$top"
+without_qemu=(--no-suite qemu)
+if [[ $quick == yes ]]; then
+    "$here/install-deps.sh" build test
+else
+    "$here/install-deps.sh" build test guest
+fi
+compile "$build"
+compile "$build_asan" -Db_sanitize=address,undefined -Doptimization=1
+
+if [[ $quick == yes ]]; then
+    run_tests "$build" "${without_qemu[@]}"
+else
+    "$here/guest-image.sh" "$build/guest" ||
+        die "no guest image, so no tests with QEMU; --quick does without them"
+    printf 'test: QEMU runs guests with %s\n' "$("$here/guest-accel.sh" "$build/guest")"
+    run_tests "$build"
+fi
+
+# A finding of a sanitizer ends the program: what only prints would pass.
+export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=1:detect_leaks=1:strict_string_checks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS-halt_on_error=1:abort_on_error=1:print_stacktrace=1}
+run_tests "$build_asan" "${without_qemu[@]}" --timeout-multiplier 3
+
+printf '\n'
+exec "$here/count-tests.py" "${runs[@]}"

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * The program under test, as a child process with a directory of its own for sockets, source and
+ * log. The environment variable VRNG_DAEMON names the program.
+ *
+ * Functions fail the running test when they can't do their work, with the daemon's log.
+ */
+#ifndef E2E_DAEMON_H
+#define E2E_DAEMON_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define DAEMON_MAX_SOCKETS 8
+
+struct daemon {
+	pid_t pid; /* 0: not running */
+	char dir[64];
+	char prefix[80];		     /* of the sockets: the argument of -s */
+	char socket[DAEMON_MAX_SOCKETS][88]; /* the sockets' own paths */
+	char log[80];			     /* what it wrote to stderr */
+	char out[80];			     /* what it wrote to stdout */
+	char source[80];		     /* a path in 'dir' that a test may make its source */
+};
+
+/** Make the directory and the paths. Nothing runs yet. */
+void daemon_init(struct daemon *d);
+
+/** Kill what runs, remove the directory and all that is in it. Leaves no process behind. */
+void daemon_fini(struct daemon *d);
+
+/**
+ * Start with exactly these words after the program's name (ends with NULL) and return at once.
+ * The log goes on where it was. The child dies with this process.
+ */
+void daemon_run(struct daemon *d, const char *const *args);
+
+/**
+ * Start with "-s prefix -c nr_sockets" and the words of 'more' (NULL, or ends with NULL) and wait
+ * until each socket takes connections.
+ */
+void daemon_start(struct daemon *d, unsigned nr_sockets, const char *const *more);
+
+/**
+ * Wait for its end.
+ *
+ * @return  its exit status; 128 + the signal that ended it; -1 when it still runs after 'limit_ms'
+ */
+int daemon_wait(struct daemon *d, int limit_ms);
+
+/**
+ * Send 'sig' and wait for the end.
+ *
+ * @param took_ms  may be NULL
+ * @return         as daemon_wait() with LIVENESS_MS
+ */
+int daemon_stop(struct daemon *d, int sig, int *took_ms);
+
+/** Whether it runs. */
+bool daemon_is_alive(struct daemon *d);
+
+/** Fail the test unless it runs. */
+void daemon_assert_alive(struct daemon *d);
+
+/** A text file's content ('log' or 'out'), 0-terminated; the caller frees it. "": no such file. */
+char *read_text(const char *path);
+
+/** Whether its log contains 'text'. */
+bool daemon_said(const struct daemon *d, const char *text);
+
+/** Whether something takes connections at 'path'. */
+bool socket_answers(const char *path);
+
+#endif

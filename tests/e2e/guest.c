@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "guest.h"
+
+#include "util.h"
+
+#include <errno.h>
+#include <sched.h>
+
+void guest_init(struct guest *g, const struct guest_cfg *cfg)
+{
+	struct driver_cfg drv_cfg;
+
+	*g = (struct guest){.cfg = *cfg};
+	if (g->cfg.queue_size == 0)
+		g->cfg.queue_size = 64;
+	if (g->cfg.nr_regions == 0)
+		g->cfg.nr_regions = 1;
+	if (g->cfg.region_bytes == 0)
+		g->cfg.region_bytes = 4 << 20;
+	guest_ram_init(&g->ram);
+	for (unsigned i = 0; i < g->cfg.nr_regions; i++) {
+		uint64_t step = g->cfg.neighbours ? g->cfg.region_bytes : GUEST_GAP;
+
+		assert_int_equal(
+			guest_ram_add_memfd(&g->ram, GUEST_GPA + i * step, g->cfg.region_bytes), 0);
+	}
+	drv_cfg = (struct driver_cfg){
+		.size = g->cfg.queue_size,
+		.event_idx = g->cfg.event_idx,
+		.table_entries = g->cfg.table_entries,
+		.start_idx = g->cfg.start_idx,
+	};
+	assert_int_equal(driver_init(&g->drv, &g->ram, &drv_cfg), 0);
+	g->scratch_gpa = guest_alloc(g, 0, 64);
+}
+
+void guest_die(struct guest *g)
+{
+	frontend_destroy(g->fe);
+	g->fe = NULL;
+}
+
+void guest_fini(struct guest *g)
+{
+	guest_die(g);
+	driver_fini(&g->drv);
+	guest_ram_fini(&g->ram);
+}
+
+void guest_connect(struct guest *g, const char *path)
+{
+	uint64_t want = (g->cfg.event_idx ? GUEST_EVENTS : 0) |
+			(g->cfg.table_entries > 0 ? GUEST_TABLES : 0);
+	uint64_t got;
+
+	assert_null(g->fe);
+	assert_int_equal(frontend_create(&(struct frontend_cfg){.socket_path = path}, &g->fe), 0);
+	assert_int_equal(frontend_negotiate(g->fe, want, &got), 0);
+	assert_int_equal(got & want, want);
+	assert_int_equal(frontend_set_memory(g->fe, &g->ram), 0);
+	g->base = driver_resume_base(&g->drv);
+	guest_restart(g);
+}
+
+void guest_stop(struct guest *g)
+{
+	assert_int_equal(frontend_stop_ring(g->fe, &g->base), 0);
+	assert_int_equal(g->base, driver_resume_base(&g->drv));
+}
+
+void guest_restart(struct guest *g)
+{
+	assert_int_equal(frontend_start_ring(g->fe, &g->drv, g->base), 0);
+}
+
+uint64_t guest_alloc(struct guest *g, unsigned region, uint64_t len_bytes)
+{
+	uint64_t gpa;
+
+	assert_int_equal(guest_ram_alloc(&g->ram, region, len_bytes, 64, &gpa), 0);
+	return gpa;
+}
+
+void guest_ask(struct guest *g, uint64_t gpa, uint32_t len_bytes, uint64_t cookie)
+{
+	struct driver_buf buf = {.gpa = gpa, .len_bytes = len_bytes, .writable = true};
+
+	assert_int_equal(driver_add(&g->drv, &buf, 1, 1, cookie), 0);
+}
+
+void guest_show(struct guest *g)
+{
+	driver_publish(&g->drv);
+	if (driver_kick_needed(&g->drv))
+		frontend_kick(g->fe);
+}
+
+void guest_request(struct guest *g, uint64_t gpa, uint32_t len_bytes, uint64_t cookie)
+{
+	guest_ask(g, gpa, len_bytes, cookie);
+	guest_show(g);
+}
+
+bool guest_take(struct guest *g, struct driver_used *used, int limit_ms)
+{
+	int64_t deadline_ms = now_ms() + limit_ms;
+	enum driver_result result;
+
+	while ((result = driver_take(&g->drv, used)) == DRIVER_EMPTY) {
+		if (now_ms() >= deadline_ms)
+			return false;
+		sched_yield();
+	}
+	assert_int_equal(result, DRIVER_OK);
+	assert_int_not_equal(used->len_bytes, 0);
+	return true;
+}
+
+void guest_must_take(struct guest *g, struct driver_used *used)
+{
+	if (!guest_take(g, used, LIVENESS_MS))
+		fail_msg("a request was not answered");
+}
+
+void guest_assert_quiet(struct guest *g, int ms)
+{
+	struct driver_used used;
+
+	assert_false(guest_take(g, &used, ms));
+}
+
+void guest_assert_served(struct guest *g)
+{
+	struct driver_used used;
+
+	assert_int_equal(guest_ram_fill(&g->ram, g->scratch_gpa, 64, 0), 0);
+	guest_request(g, g->scratch_gpa, 64, 0x5e7ed);
+	guest_must_take(g, &used);
+	assert_int_equal(used.cookie, 0x5e7ed);
+	assert_int_equal(guest_ram_check(&g->ram, g->scratch_gpa, 64, 0, NULL), -EILSEQ);
+}

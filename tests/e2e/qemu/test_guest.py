@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Linux guests on an unlimited daemon: reads, and all that may interrupt them."""
+
+import contextlib
+import os
+import tempfile
+
+import guest
+import tap
+
+HWRNG = '/sys/class/misc/hw_random'
+DRIVER = '/sys/bus/virtio/drivers/virtio_rng'
+
+# What a guest reads at its slowest, under TCG on a busy machine, is some
+# 50 kB/s; a read that takes longer than this hangs.
+READ_S = 30
+
+suite = tap.Suite()
+
+
+class Env:
+    """A daemon and a guest on its socket, both started anew once they broke."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.accel = guest.accelerator()
+        self._daemon = None
+        self._guest = None
+        self._made = 0
+
+    def daemon(self):
+        if self._daemon is None or not self._daemon.alive:
+            self.end()
+            self._made += 1
+            self._daemon = guest.Daemon(self.directory, name=f'daemon{self._made}')
+        return self._daemon
+
+    def guest(self):
+        daemon = self.daemon()
+        if self._guest is None or not self._guest.usable:
+            self.end_guest()
+            self._made += 1
+            self._guest = guest.Guest(self.directory, daemon.sockets, accel=self.accel,
+                                      name=f'guest{self._made}')
+        return self._guest
+
+    def end_guest(self):
+        if self._guest is not None:
+            self._guest.__exit__()
+            self._guest = None
+
+    def end(self):
+        self.end_guest()
+        if self._daemon is not None:
+            self._daemon.kill()
+            self._daemon = None
+
+    def check(self):
+        """Nothing that a guest does may end the daemon or QEMU."""
+        for process in (self._daemon, self._guest):
+            assert process is None or process.alive, \
+                f'{process.name} ended with status {process.returncode}'
+
+    def diagnostics(self):
+        for process in (self._daemon, self._guest):
+            if process is not None:
+                yield from process.tail()
+
+
+@contextlib.contextmanager
+def make_env():
+    guest.require()
+    with tempfile.TemporaryDirectory(prefix='vrng-') as directory:
+        env = Env(directory)
+        try:
+            yield env
+        finally:
+            env.end()
+
+
+def assert_reads(vm, size=65536):
+    """A fresh read gives `size` bytes, and no 32 of them twice."""
+    vm.check(f'rm -f /tmp/data; dd if=/dev/hwrng of=/tmp/data bs={size} count=1 iflag=fullblock',
+             READ_S)
+    assert_fresh(vm, '/tmp/data', size)
+
+
+def assert_fresh(vm, path, size):
+    got = int(vm.check(f'stat -c %s {path}'))
+    assert got == size, f'{got} bytes arrived, {size} were asked for'
+    repeats = int(vm.check(f"hexdump -v -e '32/1 \"%02x\" \"\\n\"' {path} | "
+                           'sort | uniq -d | wc -l'))
+    assert repeats == 0, f'{repeats} of {size // 32} blocks of 32 bytes are equal to another'
+
+
+def start_reading(vm):
+    """A process in the guest that reads without an end, also across errors."""
+    return vm.background("sh -c 'while :; do dd if=/dev/hwrng of=/dev/null bs=4096 count=16;"
+                         " sleep 0.02; done'")
+
+
+def stop_reading(vm, pid):
+    vm.check(f'kill {pid}; while test -d /proc/{pid}; do sleep 0.1; done', READ_S)
+
+
+@suite.case('the guest has virtio_rng as its current source')
+def _(env):
+    vm = env.guest()
+    current = vm.check(f'cat {HWRNG}/rng_current').strip()
+    assert current.startswith('virtio_rng'), f'rng_current is "{current}"'
+
+
+@suite.case('a read of 300 KiB arrives in full, nothing in it comes twice')
+def _(env):
+    assert_reads(env.guest(), 300 * 1024)
+
+
+@suite.case('reads of odd sizes arrive in full')
+def _(env):
+    vm = env.guest()
+    for size in (1, 63, 64, 65, 1000, 4097):
+        assert_reads(vm, size)
+
+
+@suite.case('rngtest finds the data random')
+def _(env):
+    vm = env.guest()
+    # Of good blocks 0.08 % fail: more than 2 of 100 happens once in 10^4 runs.
+    # rngtest's own status says whether any did.
+    _, output = vm.run('dd if=/dev/hwrng bs=2500 count=101 2>/dev/null | rngtest -c 100', READ_S)
+    values = dict(line.replace('rngtest: ', '').split(': ', 1) for line in output.splitlines()
+                  if line.startswith('rngtest: FIPS 140-2 '))
+    good = int(values['FIPS 140-2 successes'])
+    bad = int(values['FIPS 140-2 failures'])
+    assert good + bad == 100 and bad <= 2, output
+
+
+@suite.case('the driver is unbound and bound ten times')
+def _(env):
+    vm = env.guest()
+    device = vm.check(f'cd {DRIVER}; echo virtio*').strip()
+    for _ in range(10):
+        vm.check(f'echo {device} > {DRIVER}/unbind')
+        assert vm.check(f'cat {HWRNG}/rng_available').strip() == '', 'unbound, and still there'
+        vm.check(f'echo {device} > {DRIVER}/bind')
+        assert_reads(vm, 1024)
+
+
+@suite.case('the driver is unbound and bound ten times during a read')
+def _(env):
+    vm = env.guest()
+    device = vm.check(f'cd {DRIVER}; echo virtio*').strip()
+    reader = start_reading(vm)
+    for _ in range(10):
+        vm.check(f'echo {device} > {DRIVER}/unbind; sleep 0.1; echo {device} > {DRIVER}/bind; '
+                 'sleep 0.2')
+    stop_reading(vm, reader)
+    read = int(vm.check(f'grep -c "16+0 records out" /tmp/bg.{reader} || true'))
+    assert read > 0, 'nothing was read in between'
+    assert_reads(vm)
+
+
+@suite.case('the driver module goes out and in ten times during a read')
+def _(env):
+    vm = env.guest()
+    reader = start_reading(vm)
+    for _ in range(10):
+        # It can be in use for as long as a read(2) takes.
+        vm.check('for i in $(seq 100); do rmmod virtio_rng 2>/dev/null && break; sleep 0.02; done; '
+                 'insmod /modules/virtio_rng.ko && sleep 0.2', READ_S)
+    stop_reading(vm, reader)
+    assert_reads(vm)
+
+
+@suite.case('a read goes on after each of five QMP stop and cont')
+def _(env):
+    vm = env.guest()
+    size = 512 * 1024
+    vm.check('rm -f /tmp/data')
+    reader = vm.background(f'dd if=/dev/hwrng of=/tmp/data bs=4096 count={size // 4096}')
+    stopped_while_reading = 0
+    for _ in range(5):
+        stopped_while_reading += vm.running(reader)
+        vm.command('stop')
+        vm.event('STOP')
+        assert vm.command('query-status')['status'] == 'paused'
+        vm.command('cont')
+        vm.event('RESUME')
+    guest.wait_for(lambda: not vm.running(reader), READ_S, 'the read after stop and cont')
+    assert stopped_while_reading, 'the read was over before the first stop'
+    assert_fresh(vm, '/tmp/data', size)
+
+
+@suite.case('the guest reboots during a read, then reads again')
+def _(env):
+    vm = env.guest()
+    start_reading(vm)
+    vm.reboot()
+    assert_reads(vm)
+
+
+@suite.case('the guest is reset during a read, then reads again')
+def _(env):
+    vm = env.guest()
+    start_reading(vm)
+    vm.reset()
+    assert_reads(vm)
+
+
+@suite.case('QEMU is killed during a read, a new one on the same socket reads')
+def _(env):
+    for _ in range(2):
+        vm = env.guest()
+        start_reading(vm)
+        vm.run('sleep 0.2')
+        vm.kill()
+        env.end_guest()
+        assert_reads(env.guest())
+
+
+@suite.case('SIGTERM during a read ends the daemon with status 0 within 1 s, its socket is gone')
+def _(env):
+    daemon, vm = env.daemon(), env.guest()
+    reader = start_reading(vm)
+    vm.run('sleep 0.2')
+    assert vm.running(reader)
+    status, took_s = daemon.stop()
+    assert status == 0, f'exit status {status}'
+    assert took_s < 1, f'it took {took_s:.2f} s'
+    left = [path for path in daemon.sockets if os.path.lexists(path)]
+    assert not left, f'left behind: {left}'
+    # QEMU takes it calmly.
+    vm.check('true')
+    env.end()
+
+
+@suite.case('what a guest reads are bytes of the source file, in order, none twice')
+def _(env):
+    env.end()
+    path = os.path.join(env.directory, 'source')
+    source = os.urandom(4 << 20)
+    with open(path, 'wb') as file:
+        file.write(source)
+    with guest.Daemon(env.directory, ['-f', path], name='filed') as daemon, \
+            guest.Guest(env.directory, daemon.sockets, accel=env.accel, name='fileguest') as vm:
+        data = vm.read_hwrng(64 * 1024, READ_S)
+    assert len(data) == 64 * 1024, f'{len(data)} bytes arrived'
+    end = 0
+    for i in range(0, len(data), 32):
+        at = source.find(data[i:i + 32], end)
+        if at < 0:
+            before = source.find(data[i:i + 32])
+            assert before < 0, f'bytes {i}.. come from {before} in the source, after {end} was read'
+            raise AssertionError(f'bytes {i}.. are not in the source')
+        end = at + 32
+
+
+if __name__ == '__main__':
+    suite.main(make_env)

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "rude.h"
+
+#include "util.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#define POISON 0xa5
+
+int rude_start(void **state)
+{
+	struct rude *r = calloc(1, sizeof(*r));
+
+	stay_off_lcores();
+	*state = r;
+	daemon_init(&r->daemon);
+	return 0;
+}
+
+int rude_stop(void **state)
+{
+	struct rude *r = *state;
+
+	daemon_fini(&r->daemon);
+	free(r);
+	return 0;
+}
+
+int rude_setup(void **state)
+{
+	struct rude *r = *state;
+
+	if (!daemon_is_alive(&r->daemon))
+		daemon_start(&r->daemon, 2, NULL);
+	honest_start(&r->honest, r->daemon.socket[1]);
+	return 0;
+}
+
+int rude_teardown(void **state)
+{
+	struct rude *r = *state;
+
+	/* A test that failed may have left a daemon that hangs: the next test gets a new one. */
+	if (r->honest.running && r->daemon.pid > 0)
+		(void)daemon_stop(&r->daemon, SIGKILL, NULL);
+	honest_fini(&r->honest);
+	guest_fini(&r->guest);
+	return 0;
+}
+
+void rude_new_guest(struct rude *r, const struct guest_cfg *cfg)
+{
+	struct guest_cfg mine = *cfg;
+
+	guest_fini(&r->guest);
+	mine.queue_size = RUDE_QUEUE;
+	mine.nr_regions = 2;
+	mine.region_bytes = 64 << 10;
+	guest_init(&r->guest, &mine);
+	assert_int_equal(guest_ram_fill(&r->guest.ram, r->guest.ram.regions[1].gpa,
+				 mine.region_bytes, POISON),
+		0);
+}
+
+void rude_connect(struct rude *r)
+{
+	guest_die(&r->guest);
+	driver_reset(&r->guest.drv);
+	guest_connect(&r->guest, r->daemon.socket[0]);
+}
+
+void rude_check_others(struct rude *r)
+{
+	const struct guest_ram_region *second = &r->guest.ram.regions[1];
+
+	daemon_assert_alive(&r->daemon);
+	honest_check(&r->honest);
+	daemon_assert_alive(&r->daemon);
+	assert_int_equal(
+		guest_ram_check(&r->guest.ram, second->gpa, second->size_bytes, POISON, NULL), 0);
+}
+
+void rude_recover_by_reset(struct rude *r)
+{
+	struct guest *g = &r->guest;
+
+	rude_check_others(r);
+	assert_int_equal(frontend_stop_ring(g->fe, NULL), 0);
+	driver_reset(&g->drv);
+	g->base = 0;
+	guest_restart(g);
+	guest_assert_served(g);
+}
+
+void rude_recover_by_reconnect(struct rude *r)
+{
+	rude_check_others(r);
+	rude_connect(r);
+	guest_assert_served(&r->guest);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "stream.h"
+
+#include "util.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GOLDEN 0x9e3779b97f4a7c15ull
+
+/* A bijection of 64-bit numbers that leaves no pattern; unmix() is its inverse. */
+static uint64_t mix(uint64_t x)
+{
+	x += GOLDEN;
+	x ^= x >> 32;
+	x *= 0xd6e8feb86659fd93ull;
+	x ^= x >> 32;
+	x *= 0xd6e8feb86659fd93ull;
+	x ^= x >> 32;
+	return x;
+}
+
+static uint64_t unmix(uint64_t x)
+{
+	const uint64_t inverse = 0xcfee444d8b59a89bull; /* of the factor, modulo 2^64 */
+
+	x ^= x >> 32;
+	x *= inverse;
+	x ^= x >> 32;
+	x *= inverse;
+	x ^= x >> 32;
+	return x - GOLDEN;
+}
+
+/* Word number 'i' of the stream, STREAM_POISON replaced. */
+static uint64_t stream_word(uint64_t i)
+{
+	const uint64_t ones = 0x0101010101010101ull;
+	uint64_t word = mix(i), diff = word ^ (STREAM_POISON * ones);
+
+	/* The classic test for a byte of 0. */
+	if (((diff - ones) & ~diff & (0x80 * ones)) == 0)
+		return word;
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		if ((uint8_t)(word >> shift) == STREAM_POISON)
+			word ^= 0xffull << shift;
+	}
+	return word;
+}
+
+void stream_bytes(uint64_t from, uint8_t *dst, size_t len_bytes)
+{
+	while (len_bytes > 0) {
+		uint64_t word = stream_word(from / 8);
+		size_t skip = from % 8, n = len_bytes < 8 - skip ? len_bytes : 8 - skip;
+
+		memcpy(dst, (uint8_t *)&word + skip, n);
+		dst += n;
+		from += n;
+		len_bytes -= n;
+	}
+}
+
+int64_t stream_locate(const uint8_t *data, size_t len_bytes)
+{
+	uint8_t want[24];
+
+	/* Any aligned word names its place, unless one of its bytes was a replaced one. */
+	for (size_t at = 0; at + 8 <= len_bytes && at < 1024; at++) {
+		uint64_t word, from;
+
+		memcpy(&word, data + at, 8);
+		from = unmix(word) * 8 - at;
+		if (from >> 62 != 0)
+			continue;
+		stream_bytes(from, want, len_bytes < 24 ? len_bytes : 24);
+		if (memcmp(want, data, len_bytes < 24 ? len_bytes : 24) == 0)
+			return (int64_t)from;
+	}
+	return -1;
+}
+
+void stream_append(const char *path, uint64_t from, size_t len_bytes)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	uint8_t *bytes = malloc(len_bytes);
+
+	assert_true(fd >= 0);
+	assert_non_null(bytes);
+	stream_bytes(from, bytes, len_bytes);
+	assert_int_equal(write(fd, bytes, len_bytes), len_bytes);
+	free(bytes);
+	close(fd);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The budget, as it can be seen from outside. Nobody tells a guest when a period begins, but:
+ *  - an answer was given after the last look that found none, and before the look that found it;
+ *    so what was given within a known stretch of time is known, however slow this test runs;
+ *  - a stretch of L ms touches at most floor(L / P) + 2 periods, and may hold that many shares.
+ * With requests larger than a share, each answer is all that a guest got in one period.
+ */
+#include "daemon.h"
+#include "guest.h"
+#include "util.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_GUESTS  3
+#define MAX_ANSWERS 4096
+#define DEPTH	    60
+
+struct answer {
+	int64_t after_us, before_us; /* when it was given */
+	uint32_t len_bytes;
+	unsigned guest;
+};
+
+struct watched {
+	struct guest guest;
+	uint64_t gpa;
+	uint32_t buf_bytes;
+	int64_t empty_us; /* the last look that found nothing */
+	unsigned nr_answers;
+	uint64_t bytes;
+};
+
+struct fixture {
+	struct daemon daemon;
+	struct watched watched[MAX_GUESTS];
+	unsigned nr_guests;
+	struct answer answers[MAX_ANSWERS];
+	unsigned nr_answers;
+};
+
+static int setup(void **state)
+{
+	struct fixture *fx = calloc(1, sizeof(*fx));
+
+	stay_off_lcores();
+	*state = fx;
+	daemon_init(&fx->daemon);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fx = *state;
+
+	for (unsigned i = 0; i < MAX_GUESTS; i++)
+		guest_fini(&fx->watched[i].guest);
+	daemon_fini(&fx->daemon);
+	free(fx);
+	return 0;
+}
+
+static void start(
+	struct fixture *fx, unsigned nr_sockets, const char *max_bytes, const char *period)
+{
+	daemon_start(
+		&fx->daemon, nr_sockets, (const char *[]){"-m", max_bytes, "-p", period, NULL});
+}
+
+/* A guest that asks for more than it can get, always, in buffers of this size. */
+static struct watched *add_guest(struct fixture *fx, unsigned socket, uint32_t buf_bytes)
+{
+	struct watched *w = &fx->watched[fx->nr_guests++];
+
+	guest_init(&w->guest, &(struct guest_cfg){0});
+	w->buf_bytes = buf_bytes;
+	w->gpa = guest_alloc(&w->guest, 0, buf_bytes);
+	guest_connect(&w->guest, fx->daemon.socket[socket]);
+	w->empty_us = now_us();
+	return w;
+}
+
+static void ask(struct watched *w)
+{
+	if (w->guest.drv.nr_offered == DEPTH)
+		return;
+	while (w->guest.drv.nr_offered < DEPTH)
+		guest_ask(&w->guest, w->gpa, w->buf_bytes, 0);
+	guest_show(&w->guest);
+}
+
+/* Look once at guest number 'i'. @return its answer, or NULL */
+static struct answer *look(struct fixture *fx, unsigned i)
+{
+	struct watched *w = &fx->watched[i];
+	int64_t look_us = now_us();
+	struct driver_used used;
+	struct answer *answer;
+
+	if (!guest_take(&w->guest, &used, 0)) {
+		w->empty_us = look_us;
+		return NULL;
+	}
+	assert_true(fx->nr_answers < MAX_ANSWERS);
+	answer = &fx->answers[fx->nr_answers++];
+	*answer = (struct answer){.after_us = w->empty_us,
+		.before_us = now_us(),
+		.len_bytes = used.len_bytes,
+		.guest = i};
+	w->nr_answers++;
+	w->bytes += used.len_bytes;
+	return answer;
+}
+
+/* All guests ask and look until each has had 'nr' answers. */
+static void watch(struct fixture *fx, unsigned nr)
+{
+	int64_t deadline_ms = now_ms() + 2 * LIVENESS_MS;
+	bool all;
+
+	do {
+		all = true;
+		for (unsigned i = 0; i < fx->nr_guests; i++) {
+			ask(&fx->watched[i]);
+			while (look(fx, i) != NULL)
+				;
+			all = all && fx->watched[i].nr_answers >= nr;
+		}
+		if (now_ms() > deadline_ms)
+			fail_msg("somebody is starved");
+		sched_yield();
+	} while (!all);
+}
+
+/* Within any stretch of time guest 'i' (all: MAX_GUESTS) had no more than its shares. */
+static void assert_within_shares(
+	const struct fixture *fx, unsigned guest, uint64_t share, unsigned period_ms)
+{
+	for (unsigned i = 0; i < fx->nr_answers; i++) {
+		uint64_t bytes = 0;
+
+		if (guest != MAX_GUESTS && fx->answers[i].guest != guest)
+			continue;
+		for (unsigned j = i; j < fx->nr_answers; j++) {
+			int64_t us = fx->answers[j].before_us - fx->answers[i].after_us;
+			uint64_t periods = (uint64_t)us / (period_ms * 990) + 2; /* 1 %: clocks */
+
+			if (guest != MAX_GUESTS && fx->answers[j].guest != guest)
+				continue;
+			bytes += fx->answers[j].len_bytes;
+			if (bytes > share * periods)
+				fail_msg("%llu bytes in %lld us, which touch %llu periods of %llu",
+					(unsigned long long)bytes, (long long)us,
+					(unsigned long long)periods, (unsigned long long)share);
+		}
+	}
+}
+
+static void test_one_guest(void **state)
+{
+	struct fixture *fx = *state;
+
+	start(fx, 1, "4000", "20");
+	add_guest(fx, 0, 64 << 10);
+	watch(fx, 30);
+	for (unsigned i = 0; i < fx->nr_answers; i++)
+		assert_int_equal(fx->answers[i].len_bytes, 4000);
+	assert_within_shares(fx, 0, 4000, 20);
+}
+
+/* Smaller requests are answered in full, and the one at the quota's end with what is left. */
+static void test_short_answer_at_the_end(void **state)
+{
+	struct fixture *fx = *state;
+	unsigned nr_short = 0;
+
+	start(fx, 1, "100000", "20");
+	add_guest(fx, 0, 4096);
+	watch(fx, 25 * 20);
+	for (unsigned i = 0; i < fx->nr_answers; i++) {
+		uint32_t len = fx->answers[i].len_bytes;
+
+		assert_true(len == 4096 || len == 100000 % 4096);
+		nr_short += len != 4096;
+	}
+	assert_int_not_equal(nr_short, 0);
+	assert_within_shares(fx, 0, 100000, 20);
+}
+
+/* 100 bytes for three: 33 or 34 for each in a period, in turn, and 100 for all together. */
+static void test_shares_add_up(void **state)
+{
+	struct fixture *fx = *state;
+
+	start(fx, 3, "100", "30");
+	for (unsigned i = 0; i < 3; i++)
+		add_guest(fx, i, 64 << 10);
+	watch(fx, 45);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct watched *w = &fx->watched[i];
+		unsigned nr_34 = (unsigned)(w->bytes - 33ull * w->nr_answers);
+
+		/* One in three, if no period was missed; a busy machine may miss some. */
+		assert_in_range(nr_34, w->nr_answers / 3 - 4, w->nr_answers / 3 + 4);
+		assert_within_shares(fx, i, 34, 30);
+	}
+	for (unsigned i = 0; i < fx->nr_answers; i++)
+		assert_in_range(fx->answers[i].len_bytes, 33, 34);
+	assert_within_shares(fx, MAX_GUESTS, 100, 30);
+}
+
+/* One byte for three guests: each gets it in its turn, nobody gets 0. */
+static void test_fewer_bytes_than_guests(void **state)
+{
+	unsigned least = UINT32_MAX, most = 0;
+	struct fixture *fx = *state;
+
+	start(fx, 3, "1", "20");
+	for (unsigned i = 0; i < 3; i++)
+		add_guest(fx, i, 64);
+	watch(fx, 10);
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned n = fx->watched[i].nr_answers;
+
+		assert_int_equal(fx->watched[i].bytes, n);
+		least = n < least ? n : least;
+		most = n > most ? n : most;
+	}
+	assert_true(most - least <= 3);
+	assert_within_shares(fx, MAX_GUESTS, 1, 20);
+}
+
+/* What the others don't use is not given to the one that asks. */
+static void test_sharing_is_strict(void **state)
+{
+	struct fixture *fx = *state;
+
+	start(fx, 3, "90000", "20");
+	add_guest(fx, 1, 64 << 10);
+	watch(fx, 30);
+	for (unsigned i = 0; i < fx->nr_answers; i++)
+		assert_int_equal(fx->answers[i].len_bytes, 30000);
+	assert_within_shares(fx, 0, 30000, 20);
+}
+
+/* What was not used in a period is not there in the next: six of them give no more than one. */
+static void test_nothing_is_saved_up(void **state)
+{
+	struct fixture *fx = *state;
+	struct driver_used used;
+	struct watched *w;
+
+	start(fx, 1, "1000", "20");
+	w = add_guest(fx, 0, 64 << 10);
+	for (unsigned i = 0; i < 4; i++) {
+		sleep_ms(120);
+		guest_request(&w->guest, w->gpa, w->buf_bytes, i);
+		guest_must_take(&w->guest, &used);
+		assert_int_equal(used.len_bytes, 1000);
+	}
+}
+
+/* Wait for the next answer of the only guest. */
+static struct answer *next_answer(struct fixture *fx)
+{
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	struct answer *answer;
+
+	ask(&fx->watched[0]);
+	while ((answer = look(fx, 0)) == NULL) {
+		assert_true(now_ms() < deadline_ms);
+		sched_yield();
+	}
+	return answer;
+}
+
+/*
+ * To reconnect, to restart the ring, or to reset it fills nothing up. A guest that always asks is
+ * given its share at the beginning of a period, so then the next comes a period later; half of one
+ * is enough to tell that from at once, and allows for a polling lcore that was held up.
+ */
+static void test_reconnect_does_not_refill(void **state)
+{
+	const unsigned period_ms = 600;
+	struct fixture *fx = *state;
+	struct watched *w;
+
+	start(fx, 1, "1000", "600");
+	w = add_guest(fx, 0, 4096);
+	(void)next_answer(fx);
+	for (unsigned way = 0; way < 3; way++) {
+		int64_t begin_us = next_answer(fx)->after_us;
+		struct answer *answer;
+
+		assert_int_equal(fx->answers[fx->nr_answers - 1].len_bytes, 1000);
+		if (way > 0)
+			guest_stop(&w->guest);
+		if (way < 2) {
+			guest_die(&w->guest);
+			guest_connect(&w->guest, fx->daemon.socket[0]);
+		} else {
+			driver_reset(&w->guest.drv);
+			w->guest.base = 0;
+			guest_restart(&w->guest);
+		}
+		answer = next_answer(fx);
+		if (answer->before_us - begin_us < period_ms * 500)
+			fail_msg("way %u: refilled after %lld us", way,
+				(long long)(answer->before_us - begin_us));
+	}
+}
+
+/*
+ * One guest has used up its share of a very long period and waits. It can be stopped (its requests
+ * are still in the ring), restarted, reset; the other guest is served; the daemon ends at once.
+ */
+static void test_throttled_guest_is_patient(void **state)
+{
+	struct fixture *fx = *state;
+	struct watched *w, *other;
+	struct driver_used used;
+	int took_ms;
+
+	start(fx, 2, "2000", "4294967295");
+	w = add_guest(fx, 0, 4096);
+	other = add_guest(fx, 1, 100);
+	ask(w);
+	guest_must_take(&w->guest, &used);
+	assert_int_equal(used.len_bytes, 1000);
+	for (unsigned i = 0; i < 5; i++) {
+		guest_assert_quiet(&w->guest, 20);
+		guest_request(&other->guest, other->gpa, 100, i);
+		guest_must_take(&other->guest, &used);
+		assert_int_equal(used.len_bytes, 100);
+		guest_stop(&w->guest);
+		assert_int_equal(w->guest.base, 1);
+		guest_restart(&w->guest);
+		assert_int_equal(frontend_set_memory(w->guest.fe, &w->guest.ram), 0);
+	}
+	guest_stop(&w->guest);
+	driver_reset(&w->guest.drv);
+	w->guest.base = 0;
+	guest_restart(&w->guest);
+	guest_assert_quiet(&w->guest, 20);
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, &took_ms), 0);
+	assert_true(took_ms < 3000);
+}
+
+#define BUDGET_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BUDGET_TEST(test_one_guest),
+		BUDGET_TEST(test_short_answer_at_the_end),
+		BUDGET_TEST(test_shares_add_up),
+		BUDGET_TEST(test_fewer_bytes_than_guests),
+		BUDGET_TEST(test_sharing_is_strict),
+		BUDGET_TEST(test_nothing_is_saved_up),
+		BUDGET_TEST(test_reconnect_does_not_refill),
+		BUDGET_TEST(test_throttled_guest_is_patient),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

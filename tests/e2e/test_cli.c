@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The command line, what stands at the sockets' paths before, and how it ends.
+ */
+#include "daemon.h"
+#include "guest.h"
+#include "honest.h"
+#include "util.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define END_LIMIT_MS 3000 /* it promises 1 s; the rest is for a loaded machine */
+
+struct fixture {
+	struct daemon daemon, second;
+	struct guest guest;
+	struct honest honest[2];
+};
+
+static int setup(void **state)
+{
+	struct fixture *fx = calloc(1, sizeof(*fx));
+
+	stay_off_lcores();
+	*state = fx;
+	daemon_init(&fx->daemon);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fx = *state;
+
+	honest_fini(&fx->honest[0]);
+	honest_fini(&fx->honest[1]);
+	guest_fini(&fx->guest);
+	daemon_fini(&fx->daemon);
+	if (fx->second.dir[0] != '\0')
+		daemon_fini(&fx->second);
+	free(fx);
+	return 0;
+}
+
+static void assert_served(struct fixture *fx, const char *path)
+{
+	guest_fini(&fx->guest);
+	guest_init(&fx->guest, &(struct guest_cfg){0});
+	guest_connect(&fx->guest, path);
+	guest_assert_served(&fx->guest);
+}
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+/* A socket file that nobody answers any more. */
+static void make_stale_socket(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	close(fd);
+}
+
+static void test_help_and_version(void **state)
+{
+	static const char *const words[] = {"--help", "-h", "--version"};
+	struct fixture *fx = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+		char *out, *log;
+
+		(void)unlink(fx->daemon.out);
+		daemon_run(&fx->daemon, (const char *[]){words[i], NULL});
+		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 0);
+		out = read_text(fx->daemon.out);
+		log = read_text(fx->daemon.log);
+		assert_non_null(strstr(out, i < 2 ? "--socket-path" : "dpdk-vhost-rng "));
+		assert_string_equal(log, "");
+		free(out);
+		free(log);
+	}
+}
+
+/* Refused options: exit 2, the message has the value, nothing is touched. */
+static void test_refused_options(void **state)
+{
+	static const struct {
+		const char *args[4];
+		const char *mentions;
+		bool without_path;
+	} table[] = {
+		{{"-p", "0"}, "'0'", false},
+		{{"-p", "4294967296"}, "4294967296", false},
+		{{"-p", "-1"}, "-1", false},
+		{{"--period=1s"}, "1s", false},
+		{{"-p", ""}, "--period", false},
+		{{"-m", "0"}, "'0'", false},
+		{{"-m", "9223372036854775808"}, "9223372036854775808", false},
+		{{"-m", "18446744073709551616"}, "18446744073709551616", false},
+		{{"-m", "-5"}, "-5", false},
+		{{"--max-bytes", "4q"}, "4q", false},
+		{{"-m", "9999999T"}, "9999999T", false},
+		{{"-m", "0x10"}, "0x10", false},
+		{{"-c", "0"}, "'0'", false},
+		{{"-c", "x"}, "'x'", false},
+		{{"-c", "1.5"}, "1.5", false},
+		{{"-c", " 1"}, "' 1'", false},
+		{{"--source-mode", "magic"}, "magic", false},
+		{{"--socket-mode", "999"}, "999", false},
+		{{"--lcores", "1,,2"}, "1,,2", false},
+		{{"--log-level", "loud"}, "loud", false},
+		{{"--no-such-option"}, "--no-such-option", false},
+		{{"-z"}, "-z", false},
+		{{"stray"}, "stray", false},
+		{{"-c"}, "-c", false},
+		{{"-c", "1"}, "--socket-path", true},
+		{{"-s", ""}, "--socket-path", true},
+	};
+	struct fixture *fx = *state;
+
+	make_stale_socket(fx->daemon.socket[0]);
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		const char *args[8] = {"-s", fx->daemon.prefix};
+		unsigned n = table[i].without_path ? 0 : 2;
+
+		for (unsigned j = 0; table[i].args[j] != NULL; j++)
+			args[n++] = table[i].args[j];
+		args[n] = NULL;
+		(void)unlink(fx->daemon.log);
+		daemon_run(&fx->daemon, args);
+		print_message("# %s %s\n", table[i].args[0],
+			table[i].args[1] != NULL ? table[i].args[1] : "");
+		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 2);
+		assert_true(daemon_said(&fx->daemon, table[i].mentions));
+		assert_true(exists(fx->daemon.socket[0]));
+		assert_false(exists(fx->daemon.socket[1]));
+	}
+}
+
+/* What is right, but can't be: exit 1, and the message names it. */
+static void test_impossible_paths(void **state)
+{
+	struct fixture *fx = *state;
+	char missing[128], at_limit[128], long_path[128];
+	const struct {
+		const char *args[5];
+		const char *mentions;
+	} table[] = {
+		{{"-s", missing}, missing}, {{"-s", long_path}, "107"},
+		{{"-s", fx->daemon.prefix, "-c", "512"}, "512"},
+		{{"-s", at_limit, "-c", "11"}, "107"}, /* the 11th has one digit more */
+	};
+
+	snprintf(missing, sizeof(missing), "%s/no/dir/rng.sock", fx->daemon.dir);
+	memset(long_path, 'x', sizeof(long_path));
+	memcpy(long_path, fx->daemon.dir, strlen(fx->daemon.dir));
+	long_path[strlen(fx->daemon.dir)] = '/';
+	long_path[sizeof(long_path) - 1] = '\0';
+	memcpy(at_limit, long_path, sizeof(at_limit));
+	at_limit[106] = '\0'; /* and one digit and the end are 108 */
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		(void)unlink(fx->daemon.log);
+		daemon_run(&fx->daemon, table[i].args);
+		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+		assert_true(daemon_said(&fx->daemon, table[i].mentions));
+		assert_false(exists(fx->daemon.socket[0]));
+	}
+	daemon_run(&fx->daemon, (const char *[]){"-s", at_limit, "-c", "1", NULL});
+	at_limit[106] = '0';
+	at_limit[107] = '\0';
+	for (unsigned i = 0; !socket_answers(at_limit); i++) {
+		daemon_assert_alive(&fx->daemon);
+		assert_true(i < LIVENESS_MS / 10);
+		sleep_ms(10);
+	}
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+}
+
+/* Largest and suffixed values mean what they say: seen by what one request gets. */
+static void test_values(void **state)
+{
+	static const struct {
+		const char *max_bytes, *period;
+		uint32_t gets;
+	} table[] = {
+		{"9223372036854775807", "4294967295", 65536},
+		{"4k", "100000", 4000},
+		{"4Ki", "100000", 4096},
+	};
+	struct fixture *fx = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		struct driver_used used;
+		uint64_t gpa;
+
+		daemon_start(&fx->daemon, 1,
+			(const char *[]){"-m", table[i].max_bytes, "-p", table[i].period, NULL});
+		guest_init(&fx->guest, &(struct guest_cfg){0});
+		gpa = guest_alloc(&fx->guest, 0, 65536);
+		guest_connect(&fx->guest, fx->daemon.socket[0]);
+		guest_request(&fx->guest, gpa, 65536, 0);
+		guest_must_take(&fx->guest, &used);
+		assert_int_equal(used.len_bytes, table[i].gets);
+		guest_fini(&fx->guest);
+		assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+	}
+}
+
+/* Watch a path from before it exists until it answers. @return all mode bits it ever had */
+static mode_t watch_mode(struct daemon *d, const char *path)
+{
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	mode_t seen = 0;
+	struct stat st;
+
+	do {
+		/* Much more often than connections are tried: a wide mode may be there shortly. */
+		for (unsigned i = 0; i < 2000; i++) {
+			if (stat(path, &st) == 0)
+				seen |= st.st_mode & 07777;
+		}
+		daemon_assert_alive(d);
+		assert_true(now_ms() < deadline_ms);
+	} while (!socket_answers(path));
+	return seen;
+}
+
+static void test_socket_mode(void **state)
+{
+	struct fixture *fx = *state;
+	char group[16];
+	struct stat st;
+	mode_t umask_before = umask(0); /* nothing is narrowed by chance */
+
+	daemon_run(&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, NULL});
+	assert_int_equal(watch_mode(&fx->daemon, fx->daemon.socket[0]), 0600);
+	assert_int_equal(stat(fx->daemon.socket[0], &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+
+	snprintf(group, sizeof(group), "%u", geteuid() == 0 ? 12345 : (unsigned)getegid());
+	daemon_run(&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, "--socket-mode", "0660",
+					"--socket-group", group, NULL});
+	assert_int_equal(watch_mode(&fx->daemon, fx->daemon.socket[0]) & ~0660, 0);
+	for (unsigned i = 0; i < LIVENESS_MS / 10; i++) { /* after it has begun to listen */
+		assert_int_equal(stat(fx->daemon.socket[0], &st), 0);
+		if ((st.st_mode & 07777) == 0660)
+			break;
+		sleep_ms(10);
+	}
+	(void)umask(umask_before);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	assert_int_equal(st.st_gid, strtoul(group, NULL, 10));
+}
+
+static void test_stale_sockets_are_replaced(void **state)
+{
+	struct fixture *fx = *state;
+
+	make_stale_socket(fx->daemon.socket[0]);
+	make_stale_socket(fx->daemon.socket[1]);
+	daemon_start(&fx->daemon, 2, NULL);
+	assert_served(fx, fx->daemon.socket[0]);
+	assert_served(fx, fx->daemon.socket[1]);
+	/* Its own, after a violent end: the guest goes on where it was. */
+	assert_int_equal(daemon_stop(&fx->daemon, SIGKILL, NULL), 128 + SIGKILL);
+	guest_request(&fx->guest, fx->guest.scratch_gpa, 64, 7);
+	daemon_start(&fx->daemon, 2, NULL);
+	guest_die(&fx->guest);
+	guest_connect(&fx->guest, fx->daemon.socket[1]);
+	{
+		struct driver_used used;
+
+		guest_must_take(&fx->guest, &used);
+		assert_int_equal(used.cookie, 7);
+	}
+}
+
+/* A second daemon on the same path gives up; the first, and what else is there, stay as they are.
+ */
+static void test_live_socket_is_left_alone(void **state)
+{
+	struct fixture *fx = *state;
+
+	daemon_start(&fx->daemon, 1, NULL);
+	honest_start(&fx->honest[0], fx->daemon.socket[0]);
+	daemon_init(&fx->second);
+	daemon_run(&fx->second, (const char *[]){"-s", fx->daemon.prefix, NULL});
+	assert_int_equal(daemon_wait(&fx->second, LIVENESS_MS), 1);
+	assert_true(daemon_said(&fx->second, fx->daemon.socket[0]));
+	honest_check(&fx->honest[0]);
+	honest_stop(&fx->honest[0]);
+	guest_die(&fx->honest[0].guest);
+	assert_served(fx, fx->daemon.socket[0]);
+	guest_die(&fx->guest);
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+}
+
+/* One of three paths is taken by somebody else: the other two are not touched. */
+static void test_foreign_socket_is_left_alone(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct fixture *fx = *state;
+	struct stat before, after;
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", fx->daemon.socket[2]);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	make_stale_socket(fx->daemon.socket[0]);
+	assert_int_equal(stat(fx->daemon.socket[0], &before), 0);
+	daemon_run(&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, "-c", "3", NULL});
+	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+	assert_true(daemon_said(&fx->daemon, fx->daemon.socket[2]));
+	assert_int_equal(stat(fx->daemon.socket[0], &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	assert_false(exists(fx->daemon.socket[1]));
+	assert_true(socket_answers(fx->daemon.socket[2]));
+	close(fd);
+}
+
+static void test_other_files_are_left_alone(void **state)
+{
+	struct fixture *fx = *state;
+	const char *path = fx->daemon.socket[0];
+
+	for (unsigned kind = 0; kind < 4; kind++) {
+		write_file(fx->daemon.source, "precious", 8);
+		if (kind == 0)
+			assert_int_equal(rename(fx->daemon.source, path), 0);
+		else if (kind == 1)
+			assert_int_equal(symlink(fx->daemon.source, path), 0);
+		else if (kind == 2)
+			assert_int_equal(mkdir(path, 0700), 0);
+		else
+			assert_int_equal(mkfifo(path, 0600), 0);
+		daemon_run(&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, NULL});
+		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+		assert_true(daemon_said(&fx->daemon, path));
+		assert_true(exists(path));
+		if (kind < 2) {
+			char *text = read_text(path);
+
+			assert_string_equal(text, "precious");
+			free(text);
+		}
+		assert_int_equal(kind == 2 ? rmdir(path) : unlink(path), 0);
+	}
+}
+
+/* Two guests at full speed: a signal ends it cleanly. */
+static void end_under_load(struct fixture *fx, int sig)
+{
+	int took_ms;
+
+	daemon_start(&fx->daemon, 2, NULL);
+	honest_start(&fx->honest[0], fx->daemon.socket[0]);
+	honest_start(&fx->honest[1], fx->daemon.socket[1]);
+	honest_check(&fx->honest[0]);
+	honest_check(&fx->honest[1]);
+	assert_int_equal(daemon_stop(&fx->daemon, sig, &took_ms), 0);
+	print_message("# ended in %d ms\n", took_ms);
+	assert_true(took_ms < END_LIMIT_MS);
+	assert_false(exists(fx->daemon.socket[0]));
+	assert_false(exists(fx->daemon.socket[1]));
+	/* Whatever they got, up to the end, was legal. */
+	assert_null(fx->honest[0].complaint);
+	assert_null(fx->honest[1].complaint);
+}
+
+static void test_sigterm_under_load(void **state)
+{
+	end_under_load(*state, SIGTERM);
+}
+
+static void test_sigint_under_load(void **state)
+{
+	end_under_load(*state, SIGINT);
+}
+
+/* A signal while it still starts is not lost and not mistaken. */
+static void test_signal_at_start(void **state)
+{
+	struct fixture *fx = *state;
+
+	for (int ms = 0; ms < 200; ms += 40) {
+		int status, took_ms;
+
+		daemon_run(&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, NULL});
+		sleep_ms(ms);
+		status = daemon_stop(&fx->daemon, SIGTERM, &took_ms);
+		assert_true(took_ms < END_LIMIT_MS);
+		/* Before main() the signal ends it; from then on it ends itself. */
+		assert_true(status == 0 || (status == 128 + SIGTERM && ms < 100));
+		assert_false(exists(fx->daemon.socket[0]));
+	}
+}
+
+/* The original's example, and the long names. */
+static void test_command_lines(void **state)
+{
+	struct fixture *fx = *state;
+	char path[128], file[128];
+
+	snprintf(path, sizeof(path), "--socket-path=%s", fx->daemon.prefix);
+	snprintf(file, sizeof(file), "--rng-source=%s", "/dev/urandom");
+	const char *const lines[][8] = {
+		{path, "-c", "1", "-m", "512", "-p", "1000"},
+		{path, "--socket-count=1", "--max-bytes=4096", "--period=1000", file},
+		{"--filename", "/dev/urandom", "--source-mode=passthrough", path},
+		{"--no-huge", "--no-shconf", "-m", "16", "--no-pci", "--", path},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+		int64_t deadline_ms = now_ms() + LIVENESS_MS;
+
+		daemon_run(&fx->daemon, lines[i]);
+		while (!socket_answers(fx->daemon.socket[0])) {
+			daemon_assert_alive(&fx->daemon);
+			assert_true(now_ms() < deadline_ms);
+			sleep_ms(5);
+		}
+		assert_served(fx, fx->daemon.socket[0]);
+		guest_die(&fx->guest);
+		assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+	}
+}
+
+#define CLI_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CLI_TEST(test_help_and_version),
+		CLI_TEST(test_refused_options),
+		CLI_TEST(test_impossible_paths),
+		CLI_TEST(test_values),
+		CLI_TEST(test_command_lines),
+		CLI_TEST(test_socket_mode),
+		CLI_TEST(test_stale_sockets_are_replaced),
+		CLI_TEST(test_live_socket_is_left_alone),
+		CLI_TEST(test_foreign_socket_is_left_alone),
+		CLI_TEST(test_other_files_are_left_alone),
+		CLI_TEST(test_sigterm_under_load),
+		CLI_TEST(test_sigint_under_load),
+		CLI_TEST(test_signal_at_start),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

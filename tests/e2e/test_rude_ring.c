@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A driver that lies in its ring: see rude.h for what must hold after each lie. Run with a daemon
+ * that has the sanitizers in, these tests show more.
+ */
+#include "driver_rude.h"
+#include "rude.h"
+#include "util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NR_DESC(a) ((unsigned)(sizeof(a) / sizeof((a)[0])))
+
+#define W VRING_DESC_F_WRITE
+#define N VRING_DESC_F_NEXT
+#define I VRING_DESC_F_INDIRECT
+
+/* Addresses that are filled in when the lie is told. */
+#define HERE  0x1000000000000ull /* 64 bytes in the first region */
+#define TABLE 0x2000000000000ull /* the indirect table of chain 0 */
+#define END   0x3000000000000ull /* minus a little: before the end of the first region */
+
+/* A chain that starts at descriptor 0, in the queue and in an indirect table. */
+struct chain_lie {
+	const char *what;
+	struct vring_desc desc[4];
+	struct vring_desc table[4];
+};
+
+static const struct chain_lie chain_lies[] = {
+	{"next is the queue's size", {{HERE, 64, W | N, RUDE_QUEUE}}, {{0}}},
+	{"next is 65535", {{HERE, 64, W | N, 65535}}, {{0}}},
+	{"a loop of one", {{HERE, 64, W | N, 0}}, {{0}}},
+	{"a loop of two", {{HERE, 64, W | N, 1}, {HERE, 64, W | N, 0}}, {{0}}},
+	{"a loop behind the head", {{HERE, 64, W | N, 1}, {HERE, 64, W | N, 1}}, {{0}}},
+	{"a loop of nothing", {{HERE, 0, W | N, 1}, {HERE, 0, W | N, 0}}, {{0}}},
+	{"a loop of readable ones", {{HERE, 64, N, 1}, {HERE, 64, N, 0}}, {{0}}},
+	{"readable after writable", {{HERE, 64, W | N, 1}, {HERE, 64, 0, 0}}, {{0}}},
+	{"all flags", {{HERE, 64, 65535, 1}}, {{0}}},
+	{"address 0", {{0, 64, W, 0}}, {{0}}},
+	{"address in the gap", {{END, 64, W, 0}}, {{0}}},
+	{"across the region's end", {{END - 8, 64, W, 0}}, {{0}}},
+	{"from the region to 4 GiB on", {{HERE, UINT32_MAX, W, 0}}, {{0}}},
+	{"round the address space's end", {{UINT64_MAX - 15, 64, W, 0}}, {{0}}},
+	{"round it into the region", {{UINT64_MAX - 15, UINT32_MAX, W, 0}}, {{0}}},
+	{"good, then unmapped", {{HERE, 64, W | N, 1}, {0, 64, W, 0}}, {{0}}},
+	{"unmapped and readable", {{0, 64, N, 1}, {HERE, 64, W, 0}}, {{0}}},
+	{"table of no length", {{TABLE, 0, I, 0}}, {{HERE, 64, W, 0}}},
+	{"table of half an entry", {{TABLE, 8, I, 0}}, {{HERE, 64, W, 0}}},
+	{"table of 1 1/16 entries", {{TABLE, 17, I, 0}}, {{HERE, 64, W, 0}}},
+	{"table of 4 GiB", {{TABLE, 0xfffffff0u, I, 0}}, {{HERE, 64, W | N, 1}}},
+	{"table unmapped", {{0, 32, I, 0}}, {{0}}},
+	{"table across the region's end", {{END - 16, 64, I, 0}}, {{0}}},
+	{"table round the address space's end", {{UINT64_MAX - 15, 64, I, 0}}, {{0}}},
+	{"table in a table", {{TABLE, 32, I, 0}}, {{TABLE, 32, I, 0}}},
+	{"table in a table's chain", {{TABLE, 32, I, 0}},
+		{{HERE, 64, W | N, 1}, {TABLE, 16, I, 0}}},
+	{"table and next", {{TABLE, 16, I | N, 1}, {HERE, 64, W, 0}}, {{HERE, 64, W, 0}}},
+	{"next beyond the table", {{TABLE, 32, I, 0}}, {{HERE, 64, W | N, 2}}},
+	{"next far beyond the table", {{TABLE, 32, I, 0}}, {{HERE, 64, W | N, 65535}}},
+	{"a loop in a table", {{TABLE, 32, I, 0}}, {{HERE, 64, W | N, 1}, {HERE, 64, W | N, 0}}},
+	{"a loop of nothing in a table", {{TABLE, 16, I, 0}}, {{HERE, 0, W | N, 0}}},
+	{"unmapped in a table", {{TABLE, 16, I, 0}}, {{0, 64, W, 0}}},
+};
+
+/* Heads and indices: what to put on the avail ring, and how far to jump. */
+static const struct {
+	const char *what;
+	uint16_t heads[3];
+	unsigned nr_heads;
+	uint16_t jump;
+} index_lies[] = {
+	{"head is the queue's size", {RUDE_QUEUE}, 1, 0},
+	{"head is 65535", {65535}, 1, 0},
+	{"a good head, then a bad one", {0, 65535}, 2, 0},
+	{"the same head three times", {0, 0, 0}, 3, 0},
+	{"index beyond the queue", {0}, 1, RUDE_QUEUE},
+	{"index far beyond the queue", {0}, 1, 32768},
+	{"index backwards", {0}, 1, 65534},
+	{"index as if full, with nothing there", {0}, 0, RUDE_QUEUE},
+};
+
+/* Put real addresses in the place of HERE, TABLE and END. */
+static void fill_in(struct guest *g, struct vring_desc *desc)
+{
+	const struct guest_ram_region *region = &g->ram.regions[0];
+
+	if (desc->addr == HERE)
+		desc->addr = g->scratch_gpa;
+	else if (desc->addr == TABLE)
+		desc->addr = g->drv.tables_gpa;
+	else if (desc->addr <= END && END - desc->addr < 4096)
+		desc->addr = region->gpa + region->size_bytes - (END - desc->addr);
+}
+
+static void tell_chain_lie(struct guest *g, const struct chain_lie *lie)
+{
+	struct vring_desc *table = driver_rude_table(&g->drv, 0);
+
+	for (unsigned i = 0; i < NR_DESC(lie->desc); i++) {
+		struct vring_desc desc = lie->desc[i];
+
+		fill_in(g, &desc);
+		*driver_rude_desc(&g->drv, i) = desc;
+		if (table == NULL)
+			continue;
+		desc = lie->table[i];
+		fill_in(g, &desc);
+		table[i] = desc;
+	}
+	driver_rude_push(&g->drv, 0);
+	guest_show(g);
+	sleep_ms(2);
+}
+
+static void test_lying_chains(void **state)
+{
+	struct rude *r = *state;
+
+	rude_new_guest(r, &(struct guest_cfg){.table_entries = 4});
+	rude_connect(r);
+	for (unsigned i = 0; i < NR_DESC(chain_lies); i++) {
+		print_message("# %s\n", chain_lies[i].what);
+		tell_chain_lie(&r->guest, &chain_lies[i]);
+		rude_recover_by_reset(r);
+	}
+	for (unsigned i = 0; i < NR_DESC(chain_lies); i++) {
+		print_message("# %s, and dies\n", chain_lies[i].what);
+		tell_chain_lie(&r->guest, &chain_lies[i]);
+		rude_recover_by_reconnect(r);
+	}
+	honest_stop(&r->honest);
+}
+
+static void test_lying_indices(void **state)
+{
+	struct rude *r = *state;
+
+	rude_new_guest(r, &(struct guest_cfg){.event_idx = true});
+	rude_connect(r);
+	for (unsigned i = 0; i < 2 * NR_DESC(index_lies); i++) {
+		struct guest *g = &r->guest;
+		unsigned lie = i / 2;
+
+		print_message("# %s\n", index_lies[lie].what);
+		*driver_rude_desc(&g->drv, 0) =
+			(struct vring_desc){.addr = g->scratch_gpa, .len = 64, .flags = W};
+		for (unsigned j = 0; j < index_lies[lie].nr_heads; j++)
+			driver_rude_push(&g->drv, index_lies[lie].heads[j]);
+		driver_rude_jump(&g->drv, index_lies[lie].jump);
+		frontend_kick(g->fe);
+		sleep_ms(2);
+		if (i % 2 == 0)
+			rude_recover_by_reset(r);
+		else
+			rude_recover_by_reconnect(r);
+	}
+	honest_stop(&r->honest);
+}
+
+/* A good table, but nobody has negotiated tables. */
+static void test_table_not_negotiated(void **state)
+{
+	struct rude *r = *state;
+	struct guest *g = &r->guest;
+	uint64_t gpa;
+
+	rude_new_guest(r, &(struct guest_cfg){0});
+	gpa = guest_alloc(g, 0, 64);
+	rude_connect(r);
+	*(struct vring_desc *)guest_ram_at(&g->ram, gpa, sizeof(struct vring_desc)) =
+		(struct vring_desc){.addr = g->scratch_gpa, .len = 64, .flags = W};
+	*driver_rude_desc(&g->drv, 0) = (struct vring_desc){.addr = gpa, .len = 16, .flags = I};
+	driver_rude_push(&g->drv, 0);
+	guest_show(g);
+	sleep_ms(2);
+	rude_recover_by_reset(r);
+	honest_stop(&r->honest);
+}
+
+/* Not a lie: the standard has the device ignore WRITE on a table's descriptor (§2.7.5.3.2). */
+static void test_writable_table(void **state)
+{
+	struct rude *r = *state;
+	struct guest *g = &r->guest;
+	struct driver_buf buf;
+	struct driver_used used;
+	uint16_t id;
+
+	rude_new_guest(r, &(struct guest_cfg){.table_entries = 4});
+	rude_connect(r);
+	buf = (struct driver_buf){g->scratch_gpa, 64, true};
+	assert_int_equal(driver_build(&g->drv, &buf, 1, 0, 1, &id), 0);
+	driver_rude_desc(&g->drv, id)->flags |= W;
+	driver_offer(&g->drv, id);
+	guest_show(g);
+	guest_must_take(g, &used);
+	assert_int_equal(used.len_bytes, 64);
+	honest_stop(&r->honest);
+}
+
+/* The driver writes into the used ring, which is the device's. */
+static void test_used_ring_scribbled(void **state)
+{
+	struct rude *r = *state;
+
+	rude_new_guest(r, &(struct guest_cfg){.event_idx = true});
+	rude_connect(r);
+	for (unsigned i = 0; i < 8; i++) {
+		driver_rude_used_idx(&r->guest.drv, (uint16_t)(i * 8191));
+		driver_rude_events(&r->guest.drv, 65535, (uint16_t)(i * 8191));
+		guest_ask(&r->guest, r->guest.scratch_gpa, 64, 0);
+		guest_show(&r->guest);
+		sleep_ms(2);
+		rude_recover_by_reset(r);
+	}
+	honest_stop(&r->honest);
+}
+
+/* Noise: values that are likely to mean something, anywhere in the queue, while it is in use. */
+static void scribble(struct guest *g, unsigned turns)
+{
+	struct vring_desc *table = driver_rude_table(&g->drv, 0);
+
+	for (unsigned i = 0; i < turns; i++) {
+		struct vring_desc *desc =
+			rand() % 2 ? driver_rude_desc(&g->drv, rand() % 16) : &table[rand() % 64];
+		uint64_t addrs[] = {g->scratch_gpa, g->drv.tables_gpa + rand() % 64 * 16,
+			g->ram.regions[0].gpa + (64 << 10) - 1, 0, UINT64_MAX,
+			(uint64_t)rand() << 33};
+		uint32_t lens[] = {16, 32, 64, 0, 1, UINT32_MAX, (uint32_t)rand()};
+		uint16_t flags[] = {W, W, W | N, W | N, N, 0, I, I | N, (uint16_t)rand()};
+
+		desc->addr = addrs[rand() % NR_DESC(addrs)];
+		desc->len = lens[rand() % NR_DESC(lens)];
+		desc->flags = flags[rand() % NR_DESC(flags)];
+		desc->next = (uint16_t)(rand() % 17);
+		driver_rude_push(&g->drv, (uint16_t)(rand() % 100 == 0 ? rand() : rand() % 16));
+		driver_rude_jump(&g->drv, rand() % 100 == 0 ? (uint16_t)rand() : 0);
+	}
+}
+
+static void test_noise(void **state)
+{
+	int64_t end_ms = now_ms() + 1500;
+	struct rude *r = *state;
+	unsigned turns = 0;
+
+	srand(1);
+	rude_new_guest(r, &(struct guest_cfg){.event_idx = true, .table_entries = 4});
+	rude_connect(r);
+	for (; now_ms() < end_ms; turns++) {
+		scribble(&r->guest, 1 + turns % 500);
+		assert_int_equal(frontend_stop_ring(r->guest.fe, NULL), 0);
+		driver_reset(&r->guest.drv);
+		r->guest.base = 0;
+		guest_restart(&r->guest);
+	}
+	print_message("# %u resets under noise\n", turns);
+	/* The noise may have named any byte of the first region, but of no other memory. */
+	rude_recover_by_reset(r);
+	honest_stop(&r->honest);
+}
+
+#define RUDE_TEST(f) cmocka_unit_test_setup_teardown(f, rude_setup, rude_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUDE_TEST(test_lying_chains),
+		RUDE_TEST(test_lying_indices),
+		RUDE_TEST(test_table_not_negotiated),
+		RUDE_TEST(test_writable_table),
+		RUDE_TEST(test_used_ring_scribbled),
+		RUDE_TEST(test_noise),
+	};
+
+	return cmocka_run_group_tests(tests, rude_start, rude_stop);
+}
