@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sockets.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -33,6 +34,9 @@ void sockets_path(const char *prefix, unsigned index, char *path)
 {
 	snprintf(path, SOCKETS_PATH_SIZE, "%s%u", prefix, index);
 }
+
+/* How long another daemon may take to start in the same directory. */
+#define LOCK_WAIT_S 5
 
 /* What stands at a path? */
 enum standing { NOTHING, STALE, LIVE, NO_SOCKET, UNKNOWN /* errno says why */ };
@@ -83,6 +87,19 @@ static int check(const char *path)
 	return fail(errno, "cannot look at %s: %s", path, strerror(errno));
 }
 
+/* Anybody who may read the directory can lock it: wait for another daemon's start, no longer. */
+static int wait_for_lock(int fd)
+{
+	for (unsigned tries = LOCK_WAIT_S * 50; flock(fd, LOCK_EX | LOCK_NB) != 0; tries--) {
+		if (errno != EWOULDBLOCK)
+			return 0; /* a file system without locks */
+		if (tries == 0)
+			return -EBUSY;
+		usleep(20000);
+	}
+	return 0;
+}
+
 static int lock_directory(const char *prefix, int *lock)
 {
 	char path[SOCKETS_PATH_SIZE];
@@ -107,8 +124,11 @@ static int lock_directory(const char *prefix, int *lock)
 	if (err == 0) {
 		/* Where it cannot be opened for reading there is no lock; bind() still decides. */
 		*lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (*lock >= 0)
-			flock(*lock, LOCK_EX);
+		if (*lock >= 0 && wait_for_lock(*lock) != 0)
+			err = fail(EBUSY,
+				"directory %s of --socket-path %s is locked by another process for "
+				"%d s: end that, or choose another directory",
+				dir, prefix, LOCK_WAIT_S);
 	}
 	return err;
 }
@@ -171,7 +191,7 @@ int sockets_find_group(const char *name, gid_t *gid)
 	}
 	errno = 0;
 	number = strtoul(name, &end, 10);
-	if (errno == 0 && end != name && *end == '\0' && name[0] != '-' && number < UINT32_MAX) {
+	if (isdigit((unsigned char)name[0]) && errno == 0 && *end == '\0' && number < UINT32_MAX) {
 		*gid = (gid_t)number;
 		return 0;
 	}

@@ -26,7 +26,8 @@ void sockets_path(const char *prefix, unsigned index, char *path);
  *
  * @param lock  set to what sockets_unlock() takes
  * @return      0; -ENAMETOOLONG, -ENOENT, -ENOTDIR, -EACCES, ... for a path that cannot be;
- *              -EADDRINUSE when one is served by somebody; -EEXIST when one is no socket. Nothing
+ *              -EBUSY when the directory is locked for long; -EADDRINUSE when one is served by
+ *              somebody; -EEXIST when one is no socket. Nothing
  *              was removed then.
  */
 int sockets_prepare(const char *prefix, unsigned count, int *lock);
