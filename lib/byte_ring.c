@@ -25,10 +25,10 @@ size_t byte_ring_fill(const struct byte_ring *r)
 	return r->head - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
 }
 
-uint8_t *byte_ring_room(struct byte_ring *r, size_t *room_bytes)
+uint8_t *byte_ring_room(struct byte_ring *r, size_t skip_bytes, size_t *room_bytes)
 {
-	size_t at = r->head & (r->capacity - 1);
-	size_t room = r->capacity - byte_ring_fill(r);
+	size_t at = (r->head + skip_bytes) & (r->capacity - 1);
+	size_t room = r->capacity - byte_ring_fill(r) - skip_bytes;
 
 	*room_bytes = room < r->capacity - at ? room : r->capacity - at;
 	return r->data + at;

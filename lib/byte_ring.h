@@ -47,11 +47,12 @@ int byte_ring_init(struct byte_ring *r, uint8_t *data, size_t capacity);
 void byte_ring_fini(struct byte_ring *r);
 
 /**
- * Where the producer may write next. Context: producer.
+ * Where the producer may write, behind 'skip_bytes' bytes that it has written and not yet handed
+ * over. Context: producer.
  *
  * @param room_bytes  contiguous bytes there, 0 when the ring is full
  */
-uint8_t *byte_ring_room(struct byte_ring *r, size_t *room_bytes);
+uint8_t *byte_ring_room(struct byte_ring *r, size_t skip_bytes, size_t *room_bytes);
 
 /** Hand 'len_bytes' bytes written at byte_ring_room() to the consumer. Context: producer. */
 void byte_ring_produce(struct byte_ring *r, size_t len_bytes);

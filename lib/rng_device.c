@@ -46,7 +46,7 @@ static enum rng_result give_nothing(
 	struct virtq_burst *burst = &supply->burst;
 
 	virtq_burst_clear(burst);
-	if (allowance == 0 || byte_ring_is_dry(supply->bytes))
+	if (allowance == 0 || entropy_is_dry(supply->entropy))
 		close_short(dev, burst);
 	if (burst->n_reqs > 0) {
 		complete(dev, burst);
@@ -68,7 +68,7 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	allowance = budget_allowance(supply->budget, dev->budget_slot, now_ns);
 	max_bytes = allowance < supply->turn_bytes ? allowance : supply->turn_bytes;
 	if (max_bytes > 0) {
-		size_t at_hand = byte_ring_avail(supply->bytes, max_bytes);
+		size_t at_hand = entropy_avail(supply->entropy, max_bytes);
 
 		max_bytes = at_hand < max_bytes ? at_hand : max_bytes;
 	}
@@ -76,9 +76,10 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 		return give_nothing(dev, supply, allowance);
 
 	r = virtq_gather(&dev->vq, max_bytes, burst);
-	for (unsigned i = 0; i < burst->n_segs; i++)
-		byte_ring_read(supply->bytes, burst->segs[i].hva, burst->segs[i].len);
-	byte_ring_release(supply->bytes);
+	if (entropy_fill(supply->entropy, burst->segs, burst->n_segs, burst->bytes) != 0) {
+		virtq_abandon(&dev->vq, burst);
+		return wait_for(dev, &dev->stats.starved);
+	}
 	budget_charge(supply->budget, dev->budget_slot, burst->bytes);
 	stats_add(&dev->stats.bytes, burst->bytes);
 	if (r != VIRTQ_BROKEN && burst->bytes == allowance)

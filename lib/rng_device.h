@@ -14,7 +14,7 @@
  */
 
 #include "budget.h"
-#include "byte_ring.h"
+#include "entropy.h"
 #include "guest_mem.h"
 #include "stats.h"
 #include "virtq.h"
@@ -31,7 +31,7 @@ struct rng_device {
 /** What turns draw on. One per lcore; every turn uses it anew. */
 struct rng_supply {
 	struct budget *budget;
-	struct byte_ring *bytes;
+	struct entropy *entropy;
 	uint64_t turn_bytes; /* at most in one turn, > 0 */
 	struct virtq_burst burst;
 };

@@ -34,6 +34,7 @@
 #include <linux/virtio_ring.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #define VIRTQ_SIZE_MAX 32768 /* virtio 1.3 §2.7 */
 
@@ -41,11 +42,6 @@
 #define VIRTQ_BURST_REQS  128 /* requests that it finishes */
 #define VIRTQ_BURST_SEGS  256 /* contiguous pieces of guest memory */
 #define VIRTQ_BURST_DESCS 512 /* descriptors that are looked at */
-
-struct virtq_seg {
-	uint8_t *hva;
-	uint32_t len; /* bytes */
-};
 
 struct virtq_req {
 	uint16_t head;	  /* the chain's first descriptor, as the driver named it */
@@ -55,7 +51,7 @@ struct virtq_req {
 struct virtq_burst {
 	uint64_t bytes; /* sum over the segments */
 	unsigned n_segs, n_reqs;
-	struct virtq_seg segs[VIRTQ_BURST_SEGS];
+	struct iovec segs[VIRTQ_BURST_SEGS];
 	struct virtq_req reqs[VIRTQ_BURST_REQS + 1]; /* one more for virtq_close_short() */
 };
 
@@ -150,6 +146,12 @@ static inline void virtq_burst_clear(struct virtq_burst *burst)
  * open or nothing was written to it. At most once a burst.
  */
 void virtq_close_short(struct virtq *vq, struct virtq_burst *burst);
+
+/**
+ * Give everything in the burst back, as if it had not been gathered: the segments could not be
+ * filled. The next gather begins with the same chains.
+ */
+void virtq_abandon(struct virtq *vq, struct virtq_burst *burst);
 
 /** Put the burst's requests on the used ring and show them to the driver. */
 void virtq_complete(struct virtq *vq, const struct virtq_burst *burst);

@@ -201,7 +201,7 @@ static enum virtq_result chain_gather(
 			hva = guest_mem_translate(vq->cfg.mem, c->gpa, &n);
 			if (hva == NULL)
 				return lie(vq, "a buffer outside the guest's memory");
-			b->segs[b->n_segs++] = (struct virtq_seg){hva, (uint32_t)n};
+			b->segs[b->n_segs++] = (struct iovec){hva, n};
 			b->bytes += n;
 			c->written += (uint32_t)n;
 			c->gpa += n; /* may wrap to 0: then the look-up decides */
@@ -252,6 +252,13 @@ void virtq_close_short(struct virtq *vq, struct virtq_burst *b)
 		return;
 	b->reqs[b->n_reqs++] = (struct virtq_req){c->head, c->written};
 	c->active = false;
+}
+
+void virtq_abandon(struct virtq *vq, struct virtq_burst *b)
+{
+	virtq_rewind(vq);
+	vq->cfg.last_avail -= b->n_reqs;
+	virtq_burst_clear(b);
 }
 
 void virtq_complete(struct virtq *vq, const struct virtq_burst *b)

@@ -15,40 +15,45 @@
 
 /* One read: larger ones are no faster, and a ring would wait longer for its turn. */
 #define READ_BYTES_MAX 65536
-/* A ring with less room than this is full. */
+/* A ring that lacks less than this is full. */
 #define READ_BYTES_MIN 4096
 
-/* Naps, in microseconds: they start at the first figure and double up to the second. */
-#define NAP_FULL_US  50, 1000	     /* rings full: at 1 ms, 0.5 % of a CPU when idle */
-#define NAP_EMPTY_US 50, 10000	     /* nothing yet, and poll() cannot tell when */
-#define NAP_ENDED_US 1000, 100000    /* at the end of the file */
-#define NAP_FAIL_US  100000, 1000000 /* after a read error */
-#define NAP_POLL_US  500000	     /* at most, in poll(): then look at the path */
+/* The ring of one source in a mix. */
+#define MIX_RING_BYTES 8192
 
-#define FOLLOW_INTERVAL_NS UINT64_C(500000000)
-#define FOLLOW_TURNS	   64			/* reads at full speed between looks at the clock */
-#define SILENCE_NS	   UINT64_C(1000000000) /* say when nothing came for so long */
+/* Naps with full rings: at 1 ms, 0.5 % of a CPU when idle. */
+#define FULL_NAP_FIRST_NS UINT64_C(50000)
+#define FULL_NAP_MAX_NS	  UINT64_C(1000000)
+
+/* Naps without bytes: at most, then look at the paths. */
+#define DRY_NAP_MAX_NS UINT64_C(500000000)
+
+/* What the log last said of a source. */
+struct said {
+	enum intake_state state;
+	uint64_t unwell;
+	unsigned files;
+};
 
 struct feeder {
-	struct source *source;
-	unsigned n_rings;
-	size_t ring_bytes;
+	struct feeder_config cfg;
 	cpu_set_t cpus;
+	size_t min_room; /* bytes that a ring lacks before it is fed */
 	uint8_t *memory; /* of all rings */
+	size_t memory_bytes;
 	pthread_t thread;
 	bool running;
 	bool stop;   /* MAIN: rw, FEEDER: ro */
 	int stop_fd; /* MAIN: writes to end a nap, FEEDER: polls */
 
 	/* FEEDER only */
-	enum source_state state;
-	enum source_state said; /* what the log last said of the source */
+	bool dry;
+	unsigned serving; /* index of the source that served last */
+	uint64_t nap_ns;  /* the last nap with full rings; 0: there was work since */
+	struct said said[INTAKES_MAX];
 	struct log_limit limit;
-	unsigned nap_us;      /* 0: the next nap is the first */
-	uint64_t since_ns;    /* of 'state' */
-	uint64_t followed_ns; /* when the path was last looked at */
-	uint64_t turns;
 
+	struct byte_ring *mix_rings; /* behind rings[], one for each source */
 	struct byte_ring rings[];
 };
 
@@ -60,39 +65,61 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-int feeder_create(const struct feeder_config *cfg, struct feeder **feeder)
+static unsigned n_mix_rings(const struct feeder_config *cfg)
 {
-	size_t total = cfg->n_rings * cfg->ring_bytes;
-	struct feeder *f;
+	return cfg->mix_bytes > 0 ? cfg->n_intakes : 0;
+}
 
-	f = aligned_alloc(BYTE_RING_ALIGN, sizeof(*f) + cfg->n_rings * sizeof(f->rings[0]));
-	if (f == NULL)
+static int create_rings(struct feeder *f)
+{
+	const struct feeder_config *cfg = &f->cfg;
+	uint8_t *memory;
+
+	f->memory_bytes = cfg->n_rings * cfg->ring_bytes + n_mix_rings(cfg) * MIX_RING_BYTES +
+			  cfg->n_intakes * HEALTH_STARTUP_SAMPLES;
+	memory = mmap(
+		NULL, f->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
 		return -ENOMEM;
-	memset(f, 0, sizeof(*f));
-	f->source = cfg->source;
-	f->n_rings = cfg->n_rings;
-	f->ring_bytes = cfg->ring_bytes;
-	f->cpus = *cfg->cpus;
-	f->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	f->memory = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (f->stop_fd < 0 || f->memory == MAP_FAILED)
-		goto err;
-	if (mlock(f->memory, total) != 0)
+	f->memory = memory;
+	if (mlock(memory, f->memory_bytes) != 0)
 		LOG(WARNING,
 			"cannot lock %zu bytes of memory: %s; random bytes may reach the swap. Raise "
 			"the memlock limit (ulimit -l)",
-			total, strerror(errno));
-	madvise(f->memory, total, MADV_DONTDUMP);
-	for (unsigned i = 0; i < f->n_rings; i++)
-		if (byte_ring_init(&f->rings[i], f->memory + i * f->ring_bytes, f->ring_bytes) != 0)
-			goto err;
+			f->memory_bytes, strerror(errno));
+	madvise(memory, f->memory_bytes, MADV_DONTDUMP);
+	for (unsigned i = 0; i < cfg->n_rings; i++, memory += cfg->ring_bytes)
+		if (byte_ring_init(&f->rings[i], memory, cfg->ring_bytes) != 0)
+			return -EINVAL;
+	f->mix_rings = &f->rings[cfg->n_rings];
+	for (unsigned i = 0; i < n_mix_rings(cfg); i++, memory += MIX_RING_BYTES)
+		byte_ring_init(&f->mix_rings[i], memory, MIX_RING_BYTES);
+	for (unsigned i = 0; i < cfg->n_intakes; i++, memory += HEALTH_STARTUP_SAMPLES)
+		cfg->intakes[i].staging = memory;
+	return 0;
+}
+
+int feeder_create(const struct feeder_config *cfg, struct feeder **feeder)
+{
+	unsigned n_rings = cfg->n_rings + n_mix_rings(cfg);
+	struct feeder *f;
+	int err;
+
+	f = aligned_alloc(BYTE_RING_ALIGN, sizeof(*f) + n_rings * sizeof(f->rings[0]));
+	if (f == NULL)
+		return -ENOMEM;
+	memset(f, 0, sizeof(*f) + n_rings * sizeof(f->rings[0]));
+	f->cfg = *cfg;
+	f->cpus = *cfg->cpus;
+	f->min_room = cfg->keep_bytes / 2 < READ_BYTES_MIN ? cfg->keep_bytes / 2 : READ_BYTES_MIN;
+	f->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = f->stop_fd < 0 ? -errno : create_rings(f);
+	if (err != 0) {
+		feeder_destroy(f);
+		return err;
+	}
 	*feeder = f;
 	return 0;
-err:
-	if (f->memory == MAP_FAILED)
-		f->memory = NULL;
-	feeder_destroy(f);
-	return -ENOMEM;
 }
 
 struct byte_ring *feeder_ring(struct feeder *f, unsigned index)
@@ -100,148 +127,235 @@ struct byte_ring *feeder_ring(struct feeder *f, unsigned index)
 	return &f->rings[index];
 }
 
-/* The ring that has the least, if any has room for a read. */
+/* The ring that has the least, if any lacks enough for a read. */
 static struct byte_ring *neediest(struct feeder *f)
 {
-	struct byte_ring *neediest = NULL;
-	size_t least = f->ring_bytes - READ_BYTES_MIN;
+	size_t least = f->cfg.keep_bytes - f->min_room;
+	struct byte_ring *found = NULL;
 
-	for (unsigned i = 0; i < f->n_rings; i++) {
+	for (unsigned i = 0; i < f->cfg.n_rings; i++) {
 		size_t fill = byte_ring_fill(&f->rings[i]);
 
 		if (fill <= least) {
 			least = fill;
-			neediest = &f->rings[i];
-			if (fill == 0)
-				break;
+			found = &f->rings[i];
 		}
 	}
-	return neediest;
-}
-
-/* Sleep until something is to be read from 'fd' (-1: from none), the time is up, or we stop. */
-static void nap(struct feeder *f, int fd, unsigned us)
-{
-	struct pollfd fds[] = {{.fd = f->stop_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
-	struct timespec ts = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
-
-	ppoll(fds, 2, &ts, NULL);
-}
-
-static unsigned longer(struct feeder *f, unsigned first_us, unsigned max_us)
-{
-	f->nap_us = f->nap_us == 0 ? first_us : f->nap_us * 2;
-	if (f->nap_us > max_us)
-		f->nap_us = max_us;
-	return f->nap_us;
-}
-
-static void say(struct feeder *f, enum source_state state)
-{
-	const char *path = f->source->path;
-
-	if (state == f->said)
-		return;
-	f->said = state;
-	switch (state) {
-	case SOURCE_OK:
-		LOG_LIMITED(&f->limit, NOTICE, "source %s gives bytes again", path);
-		break;
-	case SOURCE_NOT_YET:
-		LOG_LIMITED(
-			&f->limit, WARNING, "source %s gives nothing: guests wait for it", path);
-		break;
-	case SOURCE_ENDED:
-		LOG_LIMITED(&f->limit, WARNING,
-			"source %s has ended: guests wait until it has more, or its path names "
-			"another file",
-			path);
-		break;
-	case SOURCE_FAILED:
-		LOG_LIMITED(&f->limit, ERR,
-			"source %s cannot be read: %s; guests wait, trying again", path,
-			strerror(f->source->error));
-		break;
-	}
+	return found;
 }
 
 static void set_dry(struct feeder *f, bool dry)
 {
-	for (unsigned i = 0; i < f->n_rings; i++)
+	if (f->dry == dry)
+		return;
+	f->dry = dry;
+	for (unsigned i = 0; i < f->cfg.n_rings; i++)
 		byte_ring_set_dry(&f->rings[i], dry);
 }
 
-/* The source gave nothing. Wait until it may have more. */
-static void wait_source(struct feeder *f, enum source_state state)
+/* Sleep so long, or until we stop, or, if 'sources', one that can be waited for has something. */
+static void nap(struct feeder *f, uint64_t ns, bool sources)
 {
-	uint64_t now = now_ns();
+	struct timespec ts = {
+		.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+	struct pollfd fds[1 + INTAKES_MAX] = {{.fd = f->stop_fd, .events = POLLIN}};
+	unsigned n = f->cfg.n_intakes;
 
-	if (state != f->state) {
-		f->state = state;
-		f->since_ns = now;
-		f->nap_us = 0;
-		set_dry(f, true);
+	for (unsigned i = 0; i < n; i++) {
+		const struct intake *in = &f->cfg.intakes[i];
+		bool wait = sources && in->state == INTAKE_NOT_YET && in->source.pollable;
+
+		fds[1 + i] = (struct pollfd){.fd = wait ? in->source.fd : -1, .events = POLLIN};
 	}
-	switch (state) {
-	case SOURCE_NOT_YET:
-		if (now - f->since_ns >= SILENCE_NS)
-			say(f, state);
-		if (f->source->pollable)
-			nap(f, f->source->fd, NAP_POLL_US);
-		else
-			nap(f, -1, longer(f, NAP_EMPTY_US));
+	ppoll(fds, 1 + n, &ts, NULL);
+	for (unsigned i = 0; i < n; i++)
+		if (fds[1 + i].revents != 0)
+			f->cfg.intakes[i].retry_ns = 0;
+}
+
+static void nap_full(struct feeder *f)
+{
+	f->nap_ns = f->nap_ns == 0 ? FULL_NAP_FIRST_NS : f->nap_ns * 2;
+	if (f->nap_ns > FULL_NAP_MAX_NS)
+		f->nap_ns = FULL_NAP_MAX_NS;
+	nap(f, f->nap_ns, false);
+}
+
+/* No source gave anything: sleep until the first may be asked again. */
+static void nap_dry(struct feeder *f, uint64_t now)
+{
+	uint64_t until = now + DRY_NAP_MAX_NS;
+
+	set_dry(f, true);
+	for (unsigned i = 0; i < f->cfg.n_intakes; i++) {
+		const struct intake *in = &f->cfg.intakes[i];
+		bool polled = in->state == INTAKE_NOT_YET && in->source.pollable;
+
+		if (!polled && in->retry_ns < until)
+			until = in->retry_ns;
+	}
+	nap(f, until > now ? until - now : 0, true);
+}
+
+/* Say what has become of a source, once. */
+static void say(struct feeder *f, unsigned index, uint64_t now)
+{
+	const struct intake *in = &f->cfg.intakes[index];
+	struct said *said = &f->said[index];
+	const char *path = in->source.path;
+
+	if (in->files != said->files)
+		LOG_LIMITED(&f->limit, NOTICE, "source %s is another file now: reading it", path);
+	said->files = in->files;
+	if (in->state == INTAKE_STARTING ||
+		(in->state == INTAKE_NOT_YET && !intake_is_out(in, now)))
+		return; /* on its way, or a moment late */
+	if (in->state == said->state && in->stats.unwell == said->unwell)
+		return;
+	said->state = in->state;
+	said->unwell = in->stats.unwell;
+	switch (in->state) {
+	case INTAKE_OK:
+		LOG_LIMITED(&f->limit, NOTICE, "source %s gives bytes again", path);
 		break;
-	case SOURCE_ENDED:
-		say(f, state);
-		nap(f, -1, longer(f, NAP_ENDED_US));
+	case INTAKE_STARTING:
 		break;
-	default:
-		say(f, state);
-		nap(f, -1, longer(f, NAP_FAIL_US));
+	case INTAKE_NOT_YET:
+		LOG_LIMITED(&f->limit, WARNING, "source %s gives nothing", path);
+		break;
+	case INTAKE_ENDED:
+		LOG_LIMITED(&f->limit, WARNING,
+			"source %s has ended: nothing comes from it until it has more, or its path "
+			"names another file",
+			path);
+		break;
+	case INTAKE_FAILED:
+		LOG_LIMITED(&f->limit, ERR, "source %s cannot be read: %s; trying again", path,
+			strerror(in->source.error));
+		break;
+	case INTAKE_UNWELL:
+		LOG_LIMITED(&f->limit, ERR,
+			"source %s failed its %s test: what was read is discarded; trying again in "
+			"%u s",
+			path, health_test_name(in->failed_test),
+			(unsigned)(in->backoff_ns / 1000000000));
+		break;
 	}
 }
 
-/* Read once into the neediest ring, or wait. */
+/* Read from a source unless it is to be left alone for now. True when it gave something. */
+static bool feed_one(
+	struct feeder *f, unsigned index, struct byte_ring *ring, size_t max_bytes, uint64_t now)
+{
+	struct intake *in = &f->cfg.intakes[index];
+
+	if (now < in->retry_ns)
+		return false;
+	intake_feed(in, ring, max_bytes, now);
+	say(f, index, now);
+	return in->state == INTAKE_OK || in->state == INTAKE_STARTING;
+}
+
+/* Read from the first source that gives something; one that starts does not serve yet. */
+static bool feed_first(struct feeder *f, struct byte_ring *ring, size_t max_bytes, uint64_t now)
+{
+	bool progress = false;
+
+	if (max_bytes > READ_BYTES_MAX)
+		max_bytes = READ_BYTES_MAX;
+	for (unsigned i = 0; i < f->cfg.n_intakes; i++) {
+		const struct intake *in = &f->cfg.intakes[i];
+
+		progress |= feed_one(f, i, ring, max_bytes, now);
+		if (in->state == INTAKE_OK && i != f->serving) {
+			LOG_LIMITED(&f->limit, NOTICE, "source %s serves now", in->source.path);
+			f->serving = i;
+		}
+		if (!intake_is_out(in, now))
+			break; /* it serves, or is a moment late: no reason to turn to another */
+	}
+	return progress;
+}
+
+/* Has every source that is well given a piece to its ring, and at least one? */
+static bool mix_is_ready(struct feeder *f, uint64_t now, bool *progress)
+{
+	bool any = false, all = true;
+
+	for (unsigned i = 0; i < f->cfg.n_intakes; i++) {
+		const struct intake *in = &f->cfg.intakes[i];
+		struct byte_ring *ring = &f->mix_rings[i];
+
+		if (byte_ring_fill(ring) < f->cfg.mix_bytes)
+			*progress |= feed_one(f, i, ring, READ_BYTES_MIN / 2, now);
+		if (byte_ring_fill(ring) >= f->cfg.mix_bytes)
+			any = true;
+		else if (!intake_is_out(in, now))
+			all = false;
+	}
+	return any && all;
+}
+
+/* Move a piece from one ring to another. */
+static void move_piece(struct byte_ring *from, struct byte_ring *to, size_t len_bytes)
+{
+	byte_ring_avail(from, len_bytes);
+	while (len_bytes > 0) {
+		size_t room;
+		uint8_t *at = byte_ring_room(to, 0, &room);
+
+		if (room > len_bytes)
+			room = len_bytes;
+		byte_ring_read(from, at, room);
+		byte_ring_produce(to, room);
+		len_bytes -= room;
+	}
+	byte_ring_release(from);
+}
+
+/*
+ * Put a seed together of a piece of each source; in the place of one that is out another gives a
+ * second piece, as far as it has one.
+ */
+static bool feed_mix(struct feeder *f, struct byte_ring *ring, uint64_t now)
+{
+	size_t piece = f->cfg.mix_bytes;
+	unsigned n = f->cfg.n_intakes, from = 0, given = 0;
+	bool progress = false;
+
+	if (!mix_is_ready(f, now, &progress))
+		return progress;
+	for (; given < n && from < 2 * n; from++) {
+		struct byte_ring *source = &f->mix_rings[from % n];
+
+		if (byte_ring_fill(source) >= piece) {
+			move_piece(source, ring, piece);
+			given++;
+		}
+	}
+	return true;
+}
+
+/* Feed the neediest ring once, or sleep. */
 static void feed(struct feeder *f)
 {
 	struct byte_ring *ring = neediest(f);
-	enum source_state state;
-	size_t room, got;
-	uint8_t *at;
+	uint64_t now = now_ns();
+	bool fed;
 
 	if (ring == NULL) {
-		nap(f, -1, longer(f, NAP_FULL_US));
+		nap_full(f);
 		return;
 	}
-	at = byte_ring_room(ring, &room);
-	state = source_read(f->source, at, room < READ_BYTES_MAX ? room : READ_BYTES_MAX, &got);
-	if (state != SOURCE_OK) {
-		wait_source(f, state);
-		return;
-	}
-	byte_ring_produce(ring, got);
-	f->nap_us = 0;
-	if (f->state != SOURCE_OK) {
-		f->state = SOURCE_OK;
+	f->nap_ns = 0;
+	if (f->cfg.mix_bytes > 0)
+		fed = feed_mix(f, ring, now);
+	else
+		fed = feed_first(f, ring, f->cfg.keep_bytes - byte_ring_fill(ring), now);
+	if (fed)
 		set_dry(f, false);
-		say(f, SOURCE_OK);
-	}
-}
-
-/* Look now and then whether the path still names the file that is open. */
-static void follow(struct feeder *f)
-{
-	uint64_t now;
-
-	if (f->nap_us == 0 && ++f->turns % FOLLOW_TURNS != 0)
-		return;
-	now = now_ns();
-	if (now - f->followed_ns < FOLLOW_INTERVAL_NS)
-		return;
-	f->followed_ns = now;
-	if (source_follow(f->source, f->state == SOURCE_FAILED))
-		LOG_LIMITED(&f->limit, NOTICE, "source %s is another file now: reading it",
-			f->source->path);
+	else
+		nap_dry(f, now);
 }
 
 static void *feeder_main(void *arg)
@@ -249,10 +363,8 @@ static void *feeder_main(void *arg)
 	struct feeder *f = arg;
 
 	pthread_setname_np(pthread_self(), "vrng-feeder-0");
-	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
-		follow(f);
+	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED))
 		feed(f);
-	}
 	return NULL;
 }
 
@@ -283,10 +395,10 @@ void feeder_destroy(struct feeder *f)
 {
 	if (f == NULL)
 		return;
-	for (unsigned i = 0; i < f->n_rings; i++)
-		byte_ring_fini(&f->rings[i]);
-	if (f->memory != NULL)
-		munmap(f->memory, f->n_rings * f->ring_bytes);
+	if (f->memory != NULL) {
+		explicit_bzero(f->memory, f->memory_bytes);
+		munmap(f->memory, f->memory_bytes);
+	}
 	if (f->stop_fd >= 0)
 		close(f->stop_fd);
 	free(f);

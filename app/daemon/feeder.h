@@ -3,24 +3,30 @@
 #define VRNG_FEEDER_H
 
 /*
- * The thread that reads the source ahead into the byte rings of the lcores, so that no lcore ever
- * reads a file. A source that blocks, ends or fails holds up this thread alone; the rings say that
- * they are dry, and the feeder goes on when the source does.
+ * The thread that reads the sources ahead into the byte rings of the lcores, so that no lcore ever
+ * reads a file. A source that blocks, ends, fails or breaks down holds up this thread alone; the
+ * next source serves, and when there is none the rings say that they are dry, until one is well.
+ *
+ * The sources stand in order: the first that gives bytes serves. With 'mix' all that give bytes
+ * serve together: every seed has a piece of each.
  *
  * The rings' memory is locked, kept out of core dumps, and wiped.
  */
 
 #include "byte_ring.h"
-#include "source.h"
+#include "intake.h"
 
 #include <sched.h>
 
 struct feeder;
 
 struct feeder_config {
-	struct source *source; /* open; belongs to the caller, used by the feeder while it runs */
+	struct intake *intakes; /* open; the caller's, used by the feeder while it runs */
+	unsigned n_intakes;
 	unsigned n_rings;      /* one for each lcore */
 	size_t ring_bytes;     /* a power of two */
+	size_t keep_bytes;     /* how much to read ahead, at most ring_bytes */
+	size_t mix_bytes;      /* 0: no mix; else the length of the pieces */
 	const cpu_set_t *cpus; /* where the thread may run */
 };
 

@@ -8,15 +8,17 @@
 #include "budget.h"
 #include "eal.h"
 #include "feeder.h"
+#include "intake.h"
 #include "log.h"
 #include "options.h"
 #include "session.h"
 #include "sockets.h"
-#include "source.h"
+#include "stats.h"
 #include "worker.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +26,17 @@
 #include <sys/resource.h>
 #include <time.h>
 
-/* Read ahead for each lcore: a few milliseconds of /dev/urandom, and it fits a second-level cache.
+/* Read ahead for each lcore: a few milliseconds of /dev/urandom, which fit a second-level cache. */
+#define BYTES_RING_BYTES (512u * 1024)
+
+/* Room for two seeds at the lowest entropy, and for a start-up test. */
+#define SEED_RING_BYTES (16u * 1024)
+
+/*
+ * Min-entropy of a seed: one and a half times the security strength of 256 bits, as SP 800-90A has
+ * it for entropy and nonce together.
  */
-#define RING_BYTES (512u * 1024)
+#define SEED_ENTROPY_BITS 384
 
 /* Listener, connection, kick, call, error, and up to eight regions; and the process's own. */
 #define FDS_PER_GUEST 13
@@ -41,7 +51,10 @@ struct daemon {
 	char **eal_argv;
 	gid_t socket_gid;
 	int socket_lock;
-	struct source source;
+	unsigned n_intakes;
+	struct intake intakes[INTAKES_MAX];
+	size_t piece_bytes; /* of one source, in a seed */
+	size_t seed_bytes;
 	struct eal eal;
 	struct feeder *feeder;
 	unsigned n_workers;
@@ -49,7 +62,46 @@ struct daemon {
 	unsigned n_guests;
 	struct guest *guests;
 	const char **faults; /* of each guest, as last logged */
+	bool reseed_overdue; /* as last logged */
+	uint64_t reseeded_s; /* when a reseed was last due */
 };
+
+static void close_sources(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->n_intakes; i++)
+		intake_close(&d->intakes[i]);
+}
+
+static int open_sources(struct daemon *d)
+{
+	const struct options *opt = &d->opt;
+	double least_entropy = 8;
+
+	for (unsigned i = 0; i < opt->n_sources; i++) {
+		int err = intake_open(&d->intakes[i], opt->sources[i], opt->source_entropy);
+
+		if (err != 0) {
+			fprintf(stderr,
+				"dpdk-vhost-rng: cannot read --filename %s: %s; choose a device, FIFO "
+				"or file that can be read\n",
+				opt->sources[i], strerror(-err));
+			return err;
+		}
+		d->n_intakes = i + 1;
+		if (d->intakes[i].entropy_bits < least_entropy)
+			least_entropy = d->intakes[i].entropy_bits;
+	}
+	d->piece_bytes = (size_t)ceil(SEED_ENTROPY_BITS / least_entropy);
+	d->seed_bytes = d->piece_bytes * (opt->source_mix ? d->n_intakes : 1);
+	if (opt->drbg && d->seed_bytes > ENTROPY_SEED_BYTES_MAX) {
+		fprintf(stderr,
+			"dpdk-vhost-rng: with %.2f bits of entropy in a byte a seed has %zu bytes, more "
+			"than %d: mix fewer sources, or claim more --source-entropy\n",
+			least_entropy, d->seed_bytes, ENTROPY_SEED_BYTES_MAX);
+		return -EINVAL;
+	}
+	return 0;
+}
 
 /* Everything that can be found wrong before anything is started. */
 static int prepare(struct daemon *d)
@@ -70,17 +122,11 @@ static int prepare(struct daemon *d)
 		if (err != 0)
 			return err;
 	}
-	err = source_open(&d->source, opt->source_path);
-	if (err != 0) {
-		fprintf(stderr,
-			"dpdk-vhost-rng: cannot read --filename %s: %s; choose a device, FIFO or file "
-			"that can be read\n",
-			opt->source_path, strerror(-err));
-		return err;
-	}
-	err = sockets_prepare(opt->socket_path, opt->socket_count, &d->socket_lock);
+	err = open_sources(d);
+	if (err == 0)
+		err = sockets_prepare(opt->socket_path, opt->socket_count, &d->socket_lock);
 	if (err != 0)
-		source_close(&d->source);
+		close_sources(d);
 	return err;
 }
 
@@ -111,7 +157,11 @@ static int create_workers(struct daemon *d)
 			.lcore = d->eal.polling[i],
 			.shared_cpu = d->eal.shared_cpu,
 			.max_guests = d->n_guests,
-			.bytes = feeder_ring(d->feeder, i),
+			.ring = feeder_ring(d->feeder, i),
+			.drbg = opt->drbg,
+			.seed_bytes = d->seed_bytes,
+			.reseed_bytes = opt->reseed_bytes,
+			.continue_unseeded = opt->continue_unseeded,
 			.max_bytes = opt->max_bytes,
 			.period_ns = (uint64_t)opt->period_ms * 1000000u,
 			.epoch_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
@@ -162,9 +212,12 @@ static void say_what_is_served(const struct daemon *d)
 			opt->max_bytes, opt->period_ms);
 	if (d->n_guests > 1)
 		snprintf(range, sizeof(range), "..%u", d->n_guests - 1);
-	LOG(NOTICE, "serving %u guest%s at %s0%s from %s, lcore%s %s polling, %s", d->n_guests,
-		d->n_guests > 1 ? "s" : "", opt->socket_path, range, opt->source_path,
+	LOG(NOTICE, "serving %u guest%s at %s0%s from %s%s%s, lcore%s %s polling, %s", d->n_guests,
+		d->n_guests > 1 ? "s" : "", opt->socket_path, range, opt->sources[0],
+		opt->n_sources > 1 ? " and others" : "", opt->drbg ? " through CTR_DRBG" : "",
 		d->n_workers > 1 ? "s" : "", lcores, budget);
+	if (opt->drbg)
+		LOG(NOTICE, "CTR_DRBG with AES-256 by %s", worker_keystream_name(d->workers[0]));
 	if (d->eal.shared_cpu)
 		LOG(WARNING, "the polling lcore shares its CPU with all else: expect low rates and "
 			     "long waits; give the process a second CPU");
@@ -172,15 +225,20 @@ static void say_what_is_served(const struct daemon *d)
 
 static int start(struct daemon *d)
 {
+	const struct options *opt = &d->opt;
 	struct feeder_config feeder = {
-		.source = &d->source,
+		.intakes = d->intakes,
+		.n_intakes = d->n_intakes,
 		.n_rings = d->eal.n_polling,
-		.ring_bytes = RING_BYTES,
+		.ring_bytes = opt->drbg ? SEED_RING_BYTES : BYTES_RING_BYTES,
+		/* Two seeds and no more: old ones are worth less. */
+		.keep_bytes = opt->drbg ? 2 * d->seed_bytes : BYTES_RING_BYTES,
+		.mix_bytes = opt->source_mix ? d->piece_bytes : 0,
 		.cpus = &d->eal.helper_cpus,
 	};
 	int err;
 
-	d->n_guests = d->opt.socket_count;
+	d->n_guests = opt->socket_count;
 	raise_fd_limit(d->n_guests);
 	err = feeder_create(&feeder, &d->feeder);
 	if (err == 0)
@@ -234,6 +292,38 @@ static void report_faults(struct daemon *d)
 	}
 }
 
+static void reseed_all(struct daemon *d, bool due)
+{
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_reseed(d->workers[i], due);
+}
+
+/* Reseed when it is time; say when a reseed is overdue, and when no more. */
+static void keep_seeded(struct daemon *d)
+{
+	bool overdue = false;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (d->reseeded_s == 0)
+		d->reseeded_s = (uint64_t)now.tv_sec;
+	if ((uint64_t)now.tv_sec - d->reseeded_s >= d->opt.reseed_s) {
+		d->reseeded_s = (uint64_t)now.tv_sec;
+		reseed_all(d, true);
+	}
+	for (unsigned i = 0; i < d->n_workers; i++)
+		overdue |= stats_read(&worker_entropy_stats(d->workers[i])->overdue) != 0;
+	if (overdue == d->reseed_overdue)
+		return;
+	d->reseed_overdue = overdue;
+	if (!overdue)
+		LOG(NOTICE, "seeded again");
+	else if (d->opt.continue_unseeded)
+		LOG(WARNING, "a reseed is due and no source gives a seed: going on without");
+	else
+		LOG(ERR, "a reseed is due and no source gives a seed: guests wait for it");
+}
+
 static void wait_for_signal(struct daemon *d, const sigset_t *signals)
 {
 	const struct timespec tick = {.tv_nsec = TICK_MS * 1000000};
@@ -242,7 +332,11 @@ static void wait_for_signal(struct daemon *d, const sigset_t *signals)
 	do {
 		sig = sigtimedwait(signals, NULL, &tick);
 		report_faults(d);
-	} while (sig < 0);
+		if (sig == SIGUSR1)
+			reseed_all(d, false);
+		if (d->opt.drbg)
+			keep_seeded(d);
+	} while (sig < 0 || sig == SIGUSR1);
 	LOG(NOTICE, "%s: ending", sig == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
@@ -278,6 +372,7 @@ int main(int argc, char **argv)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
@@ -285,7 +380,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	if (eal_start(&d.opt, d.eal_argc, d.eal_argv, &d.eal) != 0) {
 		sockets_unlock(d.socket_lock);
-		source_close(&d.source);
+		close_sources(&d);
 		return EXIT_FAILURE;
 	}
 	int err = start(&d);
@@ -297,7 +392,7 @@ int main(int argc, char **argv)
 		session_stop_all();
 	}
 	stop(&d);
-	source_close(&d.source);
+	close_sources(&d);
 	eal_stop();
 	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

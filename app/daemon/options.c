@@ -24,10 +24,18 @@ static const char usage[] =
 	"                            2^63-1; each socket has an equal share (no limit)\n"
 	"  -p, --period MS           length of that period in milliseconds: 1 to 2^32-1\n"
 	"                            (65536)\n"
-	"  -f, --filename FILE       where the random bytes come from (/dev/urandom)\n"
-	"      --rng-source FILE     the same\n"
-	"      --source-mode MODE    passthrough: guests get the source's own bytes\n"
+	"  -f, --filename FILE       where the random bytes come from (/dev/urandom); given\n"
+	"      --rng-source FILE     again, up to 8 times: the next serves when one fails\n"
+	"      --source-mode MODE    passthrough: guests get the source's own bytes;\n"
+	"                            drbg: it seeds an AES-256 CTR_DRBG on each lcore\n"
 	"                            (passthrough)\n"
+	"      --source-entropy BITS min-entropy of a source's byte for the health tests, 0.1\n"
+	"                            to 8 (8 for /dev/random and /dev/urandom, else 1)\n"
+	"      --source-mix          drbg: seed from all sources that are well\n"
+	"      --source-failure POLICY  drbg: stop or continue when a reseed is due and no\n"
+	"                            source is well (stop)\n"
+	"      --reseed-bytes BYTES  drbg: reseed after so many bytes of an lcore (1Gi)\n"
+	"      --reseed-time SECONDS drbg: reseed at least so often (60)\n"
 	"      --socket-mode MODE    access rights of the sockets, octal (0600)\n"
 	"      --socket-group GROUP  group of the sockets, name or number\n"
 	"      --lcores LIST         CPUs that poll, as 2,4-6; after -- : lcores of the EAL\n"
@@ -42,6 +50,11 @@ static const char usage[] =
 
 enum {
 	OPT_SOURCE_MODE = 256,
+	OPT_SOURCE_ENTROPY,
+	OPT_SOURCE_MIX,
+	OPT_SOURCE_FAILURE,
+	OPT_RESEED_BYTES,
+	OPT_RESEED_TIME,
 	OPT_SOCKET_MODE,
 	OPT_SOCKET_GROUP,
 	OPT_LCORES,
@@ -59,6 +72,11 @@ static const struct option long_options[] = {
 	{"filename", required_argument, NULL, 'f'},
 	{"rng-source", required_argument, NULL, 'f'},
 	{"source-mode", required_argument, NULL, OPT_SOURCE_MODE},
+	{"source-entropy", required_argument, NULL, OPT_SOURCE_ENTROPY},
+	{"source-mix", no_argument, NULL, OPT_SOURCE_MIX},
+	{"source-failure", required_argument, NULL, OPT_SOURCE_FAILURE},
+	{"reseed-bytes", required_argument, NULL, OPT_RESEED_BYTES},
+	{"reseed-time", required_argument, NULL, OPT_RESEED_TIME},
 	{"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
 	{"socket-group", required_argument, NULL, OPT_SOCKET_GROUP},
 	{"lcores", required_argument, NULL, OPT_LCORES},
@@ -195,6 +213,68 @@ static int parse_log_level(const char *s, int *level)
 	return -EINVAL;
 }
 
+/* Digits, and perhaps a point and digits. */
+static int parse_bits(const char *s, double *bits)
+{
+	size_t whole = strspn(s, "0123456789"), fraction = 0;
+
+	if (whole > 0 && s[whole] == '.')
+		fraction = 1 + strspn(s + whole + 1, "0123456789");
+	if (whole == 0 || fraction == 1 || s[whole + fraction] != '\0')
+		return -EINVAL;
+	*bits = strtod(s, NULL);
+	return *bits >= 0.1 && *bits <= 8 ? 0 : -ERANGE;
+}
+
+/* What is made of the source. */
+static enum options_result parse_entropy_option(int c, const char *arg, struct options *opt)
+{
+	uint64_t v;
+
+	switch (c) {
+	case OPT_SOURCE_MODE:
+		if (strcmp(arg, "passthrough") != 0 && strcmp(arg, "drbg") != 0)
+			return refuse("--source-mode '%s' is not passthrough or drbg", arg);
+		opt->drbg = strcmp(arg, "drbg") == 0;
+		return OPTIONS_RUN;
+	case OPT_SOURCE_ENTROPY:
+		if (parse_bits(arg, &opt->source_entropy) != 0)
+			return refuse(
+				"--source-entropy '%s' is not a number of bits from 0.1 to 8, "
+				"such as 4 or 0.5",
+				arg);
+		return OPTIONS_RUN;
+	case OPT_SOURCE_MIX:
+		opt->source_mix = true;
+		opt->drbg_only = "--source-mix";
+		return OPTIONS_RUN;
+	case OPT_SOURCE_FAILURE:
+		if (strcmp(arg, "stop") != 0 && strcmp(arg, "continue") != 0)
+			return refuse("--source-failure '%s' is not stop or continue", arg);
+		opt->continue_unseeded = strcmp(arg, "continue") == 0;
+		opt->drbg_only = "--source-failure";
+		return OPTIONS_RUN;
+	case OPT_RESEED_BYTES:
+		if (options_parse_bytes(arg, &v) != 0 || v < 1 || v > INT64_MAX)
+			return refuse(
+				"--reseed-bytes '%s' is not a number of bytes from 1 to 2^63-1, "
+				"such as 64Mi",
+				arg);
+		opt->reseed_bytes = v;
+		opt->drbg_only = "--reseed-bytes";
+		return OPTIONS_RUN;
+	default: /* OPT_RESEED_TIME */
+		if (parse_range(arg, 1, UINT32_MAX, &v) != 0)
+			return refuse(
+				"--reseed-time '%s' is not a whole number of seconds from 1 to "
+				"4294967295",
+				arg);
+		opt->reseed_s = (uint32_t)v;
+		opt->drbg_only = "--reseed-time";
+		return OPTIONS_RUN;
+	}
+}
+
 static enum options_result parse_one(int c, const char *arg, struct options *opt)
 {
 	uint64_t v;
@@ -230,13 +310,19 @@ static enum options_result parse_one(int c, const char *arg, struct options *opt
 	case 'f':
 		if (arg[0] == '\0')
 			return refuse("--filename is empty: give a file such as /dev/urandom");
-		opt->source_path = arg;
+		if (opt->n_sources == OPTIONS_SOURCES_MAX)
+			return refuse(
+				"--filename '%s' is one more than the %d sources there can be", arg,
+				OPTIONS_SOURCES_MAX);
+		opt->sources[opt->n_sources++] = arg;
 		break;
 	case OPT_SOURCE_MODE:
-		if (strcmp(arg, "passthrough") != 0)
-			return refuse(
-				"--source-mode '%s' is not known: it can be passthrough", arg);
-		break;
+	case OPT_SOURCE_ENTROPY:
+	case OPT_SOURCE_MIX:
+	case OPT_SOURCE_FAILURE:
+	case OPT_RESEED_BYTES:
+	case OPT_RESEED_TIME:
+		return parse_entropy_option(c, arg, opt);
 	case OPT_SOCKET_MODE:
 		if (parse_octal(arg, &opt->socket_mode) != 0)
 			return refuse(
@@ -282,7 +368,8 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 		.socket_count = 1,
 		.period_ms = 65536,
 		.max_bytes = BUDGET_UNLIMITED,
-		.source_path = "/dev/urandom",
+		.reseed_bytes = UINT64_C(1) << 30,
+		.reseed_s = 60,
 		.socket_mode = 0600,
 		.log_level = 7,
 	};
@@ -317,5 +404,10 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 		return refuse("'%s' is not an option", argv[optind]);
 	if (opt->socket_path == NULL)
 		return refuse("--socket-path is missing: give a path such as /run/rng.sock");
+	if (opt->drbg_only != NULL && !opt->drbg)
+		return refuse(
+			"%s is for --source-mode drbg: add that, or leave it out", opt->drbg_only);
+	if (opt->n_sources == 0)
+		opt->sources[opt->n_sources++] = "/dev/urandom";
 	return OPTIONS_RUN;
 }

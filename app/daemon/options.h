@@ -15,6 +15,8 @@
 
 #define OPTIONS_LCORES_MAX 128
 
+#define OPTIONS_SOURCES_MAX 8
+
 /** rte_vhost serves this many guests in a process in server mode: see README, "Limits". */
 #define OPTIONS_SOCKETS_MAX 511
 
@@ -23,7 +25,15 @@ struct options {
 	uint32_t socket_count;
 	uint32_t period_ms;
 	uint64_t max_bytes; /* BUDGET_UNLIMITED when not given */
-	const char *source_path;
+	unsigned n_sources;
+	const char *sources[OPTIONS_SOURCES_MAX]; /* in the order of preference */
+	double source_entropy;			  /* bits in a byte; 0: by the kind of source */
+	bool drbg;				  /* --source-mode */
+	bool source_mix;
+	bool continue_unseeded; /* --source-failure */
+	uint64_t reseed_bytes;
+	uint32_t reseed_s;
+	const char *drbg_only; /* an option that was given and needs 'drbg'; NULL: none */
 	mode_t socket_mode;
 	const char *socket_group; /* NULL: leave it */
 	unsigned n_lcores;	  /* 0: choose */

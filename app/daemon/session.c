@@ -352,6 +352,7 @@ static int on_new_connection(int vid)
 	s->bytes_before = stats_read(&g->dev.stats.bytes);
 	g->session = s;
 	__atomic_store_n(&sessions[vid], s, __ATOMIC_RELEASE);
+	worker_reseed(g->worker, false);
 	LOG_LIMITED(&limit, INFO, "guest %u: front-end connected to %s", g->index, g->path);
 	return 0;
 }

@@ -14,7 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 /* What one guest may be given in one turn: some 50 microseconds of copying. */
 #define TURN_BYTES (256u * 1024)
@@ -30,6 +33,11 @@
 
 enum call_op { CALL_ATTACH, CALL_DETACH, CALL_STOP };
 
+struct nonce {
+	uint8_t random[32];
+	uint64_t seconds, nanoseconds, process, lcore;
+};
+
 struct worker {
 	/* Fixed when it is created */
 	unsigned lcore;
@@ -38,9 +46,12 @@ struct worker {
 	uint64_t epoch_ns;
 	unsigned max_guests;
 	int (*notify)(struct guest *g);
+	struct nonce nonce;
+	struct keystream *keystream; /* LCORE: rw, while it runs; NULL: no DRBG */
 
 	/* LCORE: rw */
 	struct budget budget;
+	struct entropy entropy;
 	struct rng_supply supply;
 	unsigned n_guests;
 	unsigned next;	       /* whose turn it is */
@@ -53,16 +64,70 @@ struct worker {
 	enum call_op op;
 	struct guest *arg;
 	_Alignas(64) uint32_t call;   /* MAIN, VHOST: rw, LCORE: ro */
+	uint32_t reseed;	      /* MAIN, VHOST: set bits, LCORE: clears them */
 	_Alignas(64) uint32_t answer; /* LCORE: rw, MAIN, VHOST: ro */
 };
 
+#define RESEED_WANTED 1u
+#define RESEED_DUE    2u
+
+/*
+ * What no two DRBGs have in common, whatever they are seeded with: 256 bits of the kernel's
+ * generator (SP 800-90A §8.6.7), the time, the process and the lcore.
+ */
+static void make_nonce(struct nonce *nonce, unsigned lcore)
+{
+	struct timespec now;
+
+	memset(nonce, 0, sizeof(*nonce));
+	/* Early at boot, without a generator that is ready, the others must do. */
+	if (getrandom(nonce->random, sizeof(nonce->random), GRND_NONBLOCK) < 0)
+		LOG(NOTICE, "the kernel's generator is not ready: the nonce is time and process");
+	clock_gettime(CLOCK_REALTIME, &now);
+	nonce->seconds = (uint64_t)now.tv_sec;
+	nonce->nanoseconds = (uint64_t)now.tv_nsec;
+	nonce->process = (uint64_t)getpid();
+	nonce->lcore = lcore;
+}
+
+static int create_entropy(struct worker *w, const struct worker_config *cfg)
+{
+	static const char person[] = "dpdk-vhost-rng CTR_DRBG";
+	struct entropy_config entropy = {
+		.ring = cfg->ring,
+		.seed_bytes = cfg->seed_bytes,
+		.reseed_bytes = cfg->reseed_bytes,
+		.continue_unseeded = cfg->continue_unseeded,
+		.nonce = {&w->nonce, sizeof(w->nonce)},
+		.person = {person, sizeof(person) - 1},
+	};
+
+	if (cfg->drbg) {
+		int err = keystream_create(KEYSTREAM_AUTO, &w->keystream);
+
+		if (err != 0)
+			return err;
+		make_nonce(&w->nonce, cfg->lcore);
+		entropy.keystream = w->keystream;
+	}
+	return entropy_init(&w->entropy, &entropy);
+}
+
 int worker_create(const struct worker_config *cfg, struct worker **worker)
 {
-	struct worker *w = aligned_alloc(64, sizeof(*w));
+	struct worker *w;
+	int err;
 
-	if (w == NULL)
+	w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (w == MAP_FAILED)
 		return -ENOMEM;
-	memset(w, 0, sizeof(*w));
+	/* It has the DRBG's state. */
+	if (mlock(w, sizeof(*w)) != 0 && cfg->drbg)
+		LOG(WARNING,
+			"cannot lock %zu bytes of memory: %s; secrets may reach the swap. Raise the "
+			"memlock limit (ulimit -l)",
+			sizeof(*w), strerror(errno));
+	madvise(w, sizeof(*w), MADV_DONTDUMP);
 	w->guests = calloc(cfg->max_guests, sizeof(w->guests[0]));
 	w->slots = calloc(cfg->max_guests, sizeof(w->slots[0]));
 	if (w->guests == NULL || w->slots == NULL) {
@@ -78,9 +143,14 @@ int worker_create(const struct worker_config *cfg, struct worker **worker)
 		cfg->max_guests);
 	w->limited = !budget_is_unlimited(&w->budget);
 	w->supply.budget = &w->budget;
-	w->supply.bytes = cfg->bytes;
+	w->supply.entropy = &w->entropy;
 	w->supply.turn_bytes = TURN_BYTES;
 	pthread_mutex_init(&w->call_lock, NULL);
+	err = create_entropy(w, cfg);
+	if (err != 0) {
+		worker_destroy(w);
+		return err;
+	}
 	*worker = w;
 	return 0;
 }
@@ -91,7 +161,19 @@ void worker_destroy(struct worker *w)
 		return;
 	free(w->guests);
 	free(w->slots);
-	free(w);
+	entropy_fini(&w->entropy);
+	keystream_destroy(w->keystream);
+	munmap(w, sizeof(*w));
+}
+
+const char *worker_keystream_name(const struct worker *w)
+{
+	return w->keystream != NULL ? keystream_name(w->keystream) : NULL;
+}
+
+const struct entropy_stats *worker_entropy_stats(const struct worker *w)
+{
+	return &w->entropy.stats;
 }
 
 unsigned worker_lcore(const struct worker *w)
@@ -184,12 +266,25 @@ static inline bool is_called(const struct worker *w)
 	return __atomic_load_n(&w->call, __ATOMIC_ACQUIRE) != w->answer;
 }
 
+/* Others asked for a reseed. */
+static void reseed(struct worker *w)
+{
+	uint32_t asked = __atomic_exchange_n(&w->reseed, 0, __ATOMIC_ACQUIRE);
+
+	if (!w->entropy.is_drbg)
+		return;
+	entropy_want_reseed(&w->entropy, asked & RESEED_DUE);
+	entropy_avail(&w->entropy, 1); /* now, if there is a seed */
+}
+
 /* A turn for each guest, until a caller wants something: it may change the list. */
 static void sweep(struct worker *w)
 {
 	uint64_t now = w->limited ? now_ns() - w->epoch_ns : 0;
 	bool busy = false;
 
+	if (__builtin_expect(__atomic_load_n(&w->reseed, __ATOMIC_RELAXED) != 0, 0))
+		reseed(w);
 	for (unsigned n = w->n_guests; n > 0 && !is_called(w); n--) {
 		if (w->next >= w->n_guests)
 			w->next = 0;
@@ -252,6 +347,11 @@ void worker_stop(struct worker *w)
 	call(w, CALL_STOP, NULL);
 	rte_eal_wait_lcore(w->lcore);
 	w->running = false;
+}
+
+void worker_reseed(struct worker *w, bool due)
+{
+	__atomic_fetch_or(&w->reseed, due ? RESEED_DUE : RESEED_WANTED, __ATOMIC_RELEASE);
 }
 
 void worker_attach(struct worker *w, struct guest *g)

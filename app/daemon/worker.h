@@ -21,10 +21,14 @@
 
 struct worker_config {
 	unsigned lcore;
-	bool shared_cpu;	 /* yield when idle */
-	unsigned max_guests;	 /* attached at a time */
-	struct byte_ring *bytes; /* this lcore is its consumer */
-	uint64_t max_bytes;	 /* for budget_init() */
+	bool shared_cpu;	/* yield when idle */
+	unsigned max_guests;	/* attached at a time */
+	struct byte_ring *ring; /* this lcore is its consumer */
+	bool drbg;		/* the ring seeds a DRBG; else its bytes are what guests get */
+	size_t seed_bytes;	/* these three as entropy_config has them */
+	uint64_t reseed_bytes;
+	bool continue_unseeded;
+	uint64_t max_bytes; /* for budget_init() */
 	uint64_t period_ns;
 	uint64_t epoch_ns; /* of CLOCK_MONOTONIC: when the first period starts */
 	uint32_t total_weight;
@@ -47,6 +51,20 @@ int worker_create(const struct worker_config *cfg, struct worker **worker);
  * Context: MAIN, before worker_start().
  */
 int worker_adopt(struct worker *w, struct guest *g, uint32_t weight_lo, uint32_t weight_hi);
+
+/** What makes the keystream of a DRBG, for a log; NULL without one. */
+const char *worker_keystream_name(const struct worker *w);
+
+/** For stats_read(). */
+const struct entropy_stats *worker_entropy_stats(const struct worker *w);
+
+/**
+ * Reseed the DRBG, if there is one, as soon as there is a seed. Waits for nothing.
+ *
+ * @param due  not a byte without it, as entropy_want_reseed() has it
+ * Context: MAIN, VHOST.
+ */
+void worker_reseed(struct worker *w, bool due);
 
 /** Start polling. @return 0 or a negative errno. Context: MAIN. */
 int worker_start(struct worker *w);

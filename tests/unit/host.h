@@ -19,6 +19,7 @@ struct host {
 	struct budget_slot slots[HOST_MAX_GUESTS];
 	struct byte_ring ring;
 	uint8_t *data;
+	struct entropy entropy;
 	struct rng_supply supply;
 	uint64_t made;	/* how far the stream was put into the ring */
 	uint64_t taken; /* and out of it, as host_expect() has seen */
@@ -44,7 +45,8 @@ static inline void host_init(struct host *h, uint64_t bytes_per_period, uint32_t
 	budget_init(&h->budget, bytes_per_period, HOST_PERIOD_NS, total_weight, h->slots,
 		HOST_MAX_GUESTS);
 	h->supply.budget = &h->budget;
-	h->supply.bytes = &h->ring;
+	assert_int_equal(entropy_init(&h->entropy, &(struct entropy_config){.ring = &h->ring}), 0);
+	h->supply.entropy = &h->entropy;
 	h->supply.turn_bytes = UINT64_MAX;
 }
 
@@ -58,7 +60,7 @@ static inline void host_feed(struct host *h, size_t len)
 {
 	while (len > 0) {
 		size_t room;
-		uint8_t *to = byte_ring_room(&h->ring, &room);
+		uint8_t *to = byte_ring_room(&h->ring, 0, &room);
 
 		assert_int_not_equal(room, 0);
 		assert_true(is_filled(to, room, 0)); /* what was given out is wiped */

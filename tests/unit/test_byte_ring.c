@@ -34,7 +34,7 @@ static size_t produce(struct fixture *fx, size_t len)
 	size_t done = 0, room;
 
 	while (done < len) {
-		uint8_t *to = byte_ring_room(&fx->ring, &room);
+		uint8_t *to = byte_ring_room(&fx->ring, 0, &room);
 
 		if (room == 0)
 			break;
@@ -79,7 +79,7 @@ static void test_starts_empty(void **state)
 	fixture_init(&fx);
 	assert_int_equal(byte_ring_avail(&fx.ring, 1), 0);
 	assert_int_equal(byte_ring_fill(&fx.ring), 0);
-	assert_ptr_equal(byte_ring_room(&fx.ring, &room), fx.data);
+	assert_ptr_equal(byte_ring_room(&fx.ring, 0, &room), fx.data);
 	assert_int_equal(room, RING_BYTES);
 	assert_false(byte_ring_is_dry(&fx.ring));
 }
@@ -92,7 +92,7 @@ static void test_full_and_empty_at_every_position(void **state)
 	fixture_init(&fx);
 	for (unsigned i = 0; i < 3 * RING_BYTES; i++) {
 		assert_int_equal(produce(&fx, RING_BYTES + 1), RING_BYTES);
-		byte_ring_room(&fx.ring, &room);
+		byte_ring_room(&fx.ring, 0, &room);
 		assert_int_equal(room, 0);
 		assert_int_equal(byte_ring_fill(&fx.ring), RING_BYTES);
 		consume(&fx, RING_BYTES);
@@ -116,12 +116,12 @@ static void test_room_comes_with_release(void **state)
 	consume(&fx, 40);
 	assert_true(is_filled(fx.data, 40, 0));
 	assert_int_equal(byte_ring_fill(&fx.ring), RING_BYTES);
-	byte_ring_room(&fx.ring, &room);
+	byte_ring_room(&fx.ring, 0, &room);
 	assert_int_equal(room, 0);
 	assert_int_equal(byte_ring_avail(&fx.ring, 64), 24);
 	byte_ring_release(&fx.ring);
 	assert_int_equal(byte_ring_fill(&fx.ring), 24);
-	assert_ptr_equal(byte_ring_room(&fx.ring, &room), fx.data);
+	assert_ptr_equal(byte_ring_room(&fx.ring, 0, &room), fx.data);
 	assert_int_equal(room, 40);
 	for (unsigned i = 40; i < RING_BYTES; i++) /* the others are still there */
 		assert_int_equal(fx.data[i], stream_at(i));
@@ -181,10 +181,10 @@ static void test_one_byte_ring(void **state)
 
 	assert_int_equal(byte_ring_init(&ring, data, 1), 0);
 	for (unsigned i = 1; i < 300; i++) {
-		*byte_ring_room(&ring, &room) = (uint8_t)i;
+		*byte_ring_room(&ring, 0, &room) = (uint8_t)i;
 		assert_int_equal(room, 1);
 		byte_ring_produce(&ring, 1);
-		byte_ring_room(&ring, &room);
+		byte_ring_room(&ring, 0, &room);
 		assert_int_equal(room, 0);
 		assert_int_equal(byte_ring_avail(&ring, 9), 1);
 		byte_ring_read(&ring, &out, 1);
@@ -240,7 +240,7 @@ static void *stress_produce(void *arg)
 
 	while (made < STRESS_BYTES) {
 		size_t room, n;
-		uint8_t *to = byte_ring_room(&s->ring, &room);
+		uint8_t *to = byte_ring_room(&s->ring, 0, &room);
 
 		if (room == 0) {
 			sched_yield();

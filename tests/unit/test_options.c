@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define WORDS_MAX 8
+#define WORDS_MAX 12
 
 struct outcome {
 	enum options_result result;
@@ -94,7 +94,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.opt.socket_count, 1);
 	assert_int_equal(o.opt.period_ms, 65536);
 	assert_true(o.opt.max_bytes == BUDGET_UNLIMITED);
-	assert_string_equal(o.opt.source_path, "/dev/urandom");
+	assert_string_equal(o.opt.sources[0], "/dev/urandom");
 	assert_int_equal(o.opt.socket_mode, 0600);
 	assert_null(o.opt.socket_group);
 	assert_int_equal(o.opt.n_lcores, 0);
@@ -111,7 +111,7 @@ static void test_short_options(void **state)
 	assert_int_equal(o.opt.socket_count, 3);
 	assert_int_equal(o.opt.max_bytes, 65536);
 	assert_int_equal(o.opt.period_ms, 250);
-	assert_string_equal(o.opt.source_path, "/dev/hwrng");
+	assert_string_equal(o.opt.sources[0], "/dev/hwrng");
 }
 
 static void test_long_options(void **state)
@@ -125,20 +125,20 @@ static void test_long_options(void **state)
 	assert_int_equal(o.opt.socket_count, 511);
 	assert_true(o.opt.max_bytes == INT64_MAX);
 	assert_int_equal(o.opt.period_ms, UINT32_MAX);
-	assert_string_equal(o.opt.source_path, "/a");
+	assert_string_equal(o.opt.sources[0], "/a");
 
 	o = PARSE("--socket-path=/tmp/s", "--rng-source=/b", "--source-mode=passthrough",
 		"--socket-mode=0660", "--socket-group=kvm", "--lcores=2,4-6", "--log-level=debug");
 	assert_int_equal(o.result, OPTIONS_RUN);
 	assert_silent(&o);
-	assert_string_equal(o.opt.source_path, "/b");
+	assert_string_equal(o.opt.sources[0], "/b");
 	assert_int_equal(o.opt.socket_mode, 0660);
 	assert_string_equal(o.opt.socket_group, "kvm");
 	assert_int_equal(o.opt.n_lcores, 4);
 	assert_int_equal(o.opt.log_level, 8);
 }
 
-/* The last word counts; nothing of an earlier parse or of an earlier word stays. */
+/* The last word counts, but sources add up; nothing of an earlier parse or word stays. */
 static void test_repeated_options(void **state)
 {
 	struct outcome o = PARSE(
@@ -146,11 +146,81 @@ static void test_repeated_options(void **state)
 
 	assert_int_equal(o.result, OPTIONS_RUN);
 	assert_string_equal(o.opt.socket_path, "/b");
-	assert_string_equal(o.opt.source_path, "/y");
+	assert_int_equal(o.opt.n_sources, 2);
+	assert_string_equal(o.opt.sources[0], "/x");
+	assert_string_equal(o.opt.sources[1], "/y");
 	assert_int_equal(o.opt.n_lcores, 1);
 	assert_int_equal(o.opt.lcores[0], 9);
 	o = PARSE("-c", "2");
 	assert_refusal(&o, "--socket-path", "is missing");
+}
+
+static void test_drbg_options(void **state)
+{
+	static const char *const needs_drbg[] = {
+		"--source-mix", "--source-failure=stop", "--reseed-bytes=1M", "--reseed-time=5"};
+	struct outcome o = PARSE("-s", "/a");
+
+	assert_false(o.opt.drbg);
+	assert_true(o.opt.source_entropy == 0);
+	o = PARSE("-s", "/a", "--source-mode", "drbg");
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_true(o.opt.drbg);
+	assert_false(o.opt.continue_unseeded);
+	assert_false(o.opt.source_mix);
+	assert_true(o.opt.reseed_bytes == 1 << 30);
+	assert_int_equal(o.opt.reseed_s, 60);
+	o = PARSE("-s", "/a", "--reseed-time=5", "--reseed-bytes=64Mi", "--source-mix",
+		"--source-failure=continue", "--source-entropy=0.5", "--source-mode=drbg");
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_silent(&o);
+	assert_true(o.opt.continue_unseeded);
+	assert_true(o.opt.source_mix);
+	assert_true(o.opt.reseed_bytes == 64 << 20);
+	assert_int_equal(o.opt.reseed_s, 5);
+	assert_true(o.opt.source_entropy == 0.5);
+
+	for (unsigned i = 0; i < ARRAY_LEN(needs_drbg); i++) {
+		o = PARSE("-s", "/a", needs_drbg[i]);
+		assert_refusal(&o, "--source-mode drbg", "add that, or leave it out");
+	}
+}
+
+static void test_drbg_values(void **state)
+{
+	static const char *const bad[][2] = {
+		{"--source-entropy", "0"},
+		{"--source-entropy", "0.09"},
+		{"--source-entropy", "8.1"},
+		{"--source-entropy", "-1"},
+		{"--source-entropy", "4."},
+		{"--source-entropy", ".5"},
+		{"--source-entropy", "1e0"},
+		{"--source-entropy", "nan"},
+		{"--source-failure", "wait"},
+		{"--source-mode", "DRBG"},
+		{"--reseed-bytes", "0"},
+		{"--reseed-bytes", "9223372036854775808"},
+		{"--reseed-time", "0"},
+		{"--reseed-time", "4294967296"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+		struct outcome o = PARSE("-s", "/a", "--source-mode=drbg", bad[i][0], bad[i][1]);
+
+		assert_refusal(&o, bad[i][0], bad[i][1]);
+	}
+}
+
+static void test_sources_too_many(void **state)
+{
+	struct outcome o =
+		PARSE("-s", "/a", "-f1", "-f2", "-f3", "-f4", "-f5", "-f6", "-f7", "-f8");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_int_equal(o.opt.n_sources, OPTIONS_SOURCES_MAX);
+	o = PARSE("-s", "/a", "-f1", "-f2", "-f3", "-f4", "-f5", "-f6", "-f7", "-f8", "-fninth");
+	assert_refusal(&o, "--filename", "ninth");
 }
 
 static void test_bytes(void **state)
@@ -419,6 +489,9 @@ int main(void)
 		cmocka_unit_test(test_short_options),
 		cmocka_unit_test(test_long_options),
 		cmocka_unit_test(test_repeated_options),
+		cmocka_unit_test(test_drbg_options),
+		cmocka_unit_test(test_drbg_values),
+		cmocka_unit_test(test_sources_too_many),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_lists),

@@ -188,13 +188,13 @@ static inline void vm_assert_untouched(const struct vm *vm, uint8_t *copy)
 /** Segment i of a burst: where it is. */
 static inline uint8_t *seg_hva(const struct virtq_burst *burst, unsigned i)
 {
-	return burst->segs[i].hva;
+	return burst->segs[i].iov_base;
 }
 
 /** Segment i of a burst: its bytes. */
 static inline uint64_t seg_len(const struct virtq_burst *burst, unsigned i)
 {
-	return burst->segs[i].len;
+	return burst->segs[i].iov_len;
 }
 
 /** Write every segment of a burst in full, with one value. */
