@@ -12,6 +12,8 @@
  * writes it; each side has its own cache lines.
  */
 
+#include "wipe.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -95,8 +97,7 @@ static inline void byte_ring_read(struct byte_ring *r, uint8_t *dst, size_t len_
 
 		if (n > len_bytes)
 			n = len_bytes;
-		memcpy(dst, r->data + at, n);
-		memset(r->data + at, 0, n); /* not dead: released to another thread below */
+		move_and_wipe(dst, r->data + at, n);
 		dst += n;
 		len_bytes -= n;
 		r->read_pos += n;

@@ -213,39 +213,14 @@ int drbg_reseed(struct drbg *d, struct drbg_input entropy, struct drbg_input add
 	return 0;
 }
 
-/* Write the keystream after 'counter' over the pieces, as if they were one. */
-static int scatter(struct keystream *ks, uint8_t counter[BLOCK_BYTES], const struct iovec *segs,
-	unsigned n_segs)
+/* Write the keystream from 'counter' on over the pieces, as if they were one. */
+static int scatter(struct keystream *ks, const uint8_t counter[BLOCK_BYTES],
+	const struct iovec *segs, unsigned n_segs)
 {
-	uint8_t block[BLOCK_BYTES];
-	size_t block_left = 0; /* of a block that a piece ended in */
-	int err = 0;
+	int err = keystream_start(ks, counter);
 
-	for (unsigned i = 0; i < n_segs && err == 0; i++) {
-		uint8_t *dst = segs[i].iov_base;
-		size_t left = segs[i].iov_len;
-		size_t n = left < block_left ? left : block_left;
-
-		memcpy(dst, block + BLOCK_BYTES - block_left, n);
-		block_left -= n;
-		dst += n;
-		left -= n;
-
-		n = left - left % BLOCK_BYTES;
-		if (n > 0) {
-			err = keystream_generate(ks, counter, dst, n);
-			keystream_counter_add(counter, n / BLOCK_BYTES);
-			dst += n;
-			left -= n;
-		}
-		if (left > 0 && err == 0) {
-			err = keystream_generate(ks, counter, block, BLOCK_BYTES);
-			keystream_counter_add(counter, 1);
-			memcpy(dst, block, left);
-			block_left = BLOCK_BYTES - left;
-		}
-	}
-	explicit_bzero(block, sizeof(block));
+	for (unsigned i = 0; i < n_segs && err == 0; i++)
+		err = keystream_next(ks, segs[i].iov_base, segs[i].iov_len);
 	return err;
 }
 

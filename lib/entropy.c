@@ -2,6 +2,7 @@
 #include "entropy.h"
 
 #include "stats.h"
+#include "wipe.h"
 
 #include <errno.h>
 #include <string.h>
@@ -120,8 +121,7 @@ static int fill_from_pool(struct entropy *e, const struct iovec *segs, unsigned 
 			}
 			n = left < e->pool_left ? left : e->pool_left;
 			src = e->pool + sizeof(e->pool) - e->pool_left;
-			memcpy(dst, src, n);
-			memset(src, 0, n); /* not dead: the pool outlives this function */
+			move_and_wipe(dst, src, n);
 			dst += n;
 			left -= n;
 			e->pool_left -= n;

@@ -64,10 +64,22 @@ int keystream_set_key(struct keystream *ks, const uint8_t key[KEYSTREAM_KEY_BYTE
 	return ks->ops->set_key(ks->state, key);
 }
 
+int keystream_start(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES])
+{
+	return ks->ops->start(ks->state, start);
+}
+
+int keystream_next(struct keystream *ks, uint8_t *dst, size_t len_bytes)
+{
+	return ks->ops->next(ks->state, dst, len_bytes);
+}
+
 int keystream_generate(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES],
 	uint8_t *dst, size_t len_bytes)
 {
-	return ks->ops->generate(ks->state, start, dst, len_bytes);
+	int err = keystream_start(ks, start);
+
+	return err == 0 ? keystream_next(ks, dst, len_bytes) : err;
 }
 
 void keystream_clear(struct keystream *ks)

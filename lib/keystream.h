@@ -47,11 +47,21 @@ const char *keystream_name(const struct keystream *ks);
 int keystream_set_key(struct keystream *ks, const uint8_t key[KEYSTREAM_KEY_BYTES]);
 
 /**
- * Write 'len_bytes' bytes of keystream that begin with E(K, start). The last block may be cut.
- * No system calls, no allocation.
+ * Let the keystream begin with E(K, start). No system calls, no allocation.
  *
- * @return  0; -EIO when there is no key or the library failed: 'dst' is then not to be used
+ * @return  0; -EIO when there is no key or the library failed
  */
+int keystream_start(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES]);
+
+/**
+ * Write the next 'len_bytes' bytes of keystream, which may end in the middle of a block; the next
+ * call goes on there. No system calls, no allocation.
+ *
+ * @return  0; -EIO when it was not started or the library failed: 'dst' is then not to be used
+ */
+int keystream_next(struct keystream *ks, uint8_t *dst, size_t len_bytes);
+
+/** keystream_start() and keystream_next(). */
 int keystream_generate(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES],
 	uint8_t *dst, size_t len_bytes);
 

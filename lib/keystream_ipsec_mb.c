@@ -15,8 +15,11 @@ struct state {
 	_Alignas(64) uint8_t encrypt_key[EXPANDED_KEY_BYTES];
 	uint8_t decrypt_key[EXPANDED_KEY_BYTES]; /* the library expands both */
 	IMB_MGR *manager;
-	IMB_JOB job; /* all that does not change from call to call */
-	bool keyed;
+	IMB_JOB job;				/* all that does not change from call to call */
+	uint8_t counter[KEYSTREAM_BLOCK_BYTES]; /* of the next whole block */
+	uint8_t block[KEYSTREAM_BLOCK_BYTES];	/* that the last call ended in */
+	size_t block_left;			/* its last bytes are not yet used */
+	bool keyed, started;
 };
 
 /* What the library found the CPU to have. */
@@ -61,7 +64,9 @@ static void clear(void *state)
 
 	explicit_bzero(s->encrypt_key, sizeof(s->encrypt_key));
 	explicit_bzero(s->decrypt_key, sizeof(s->decrypt_key));
-	s->keyed = false;
+	explicit_bzero(s->block, sizeof(s->block));
+	s->block_left = 0;
+	s->keyed = s->started = false;
 }
 
 static void destroy(void *state)
@@ -95,6 +100,7 @@ static int create(void **state)
 		.enc_keys = s->encrypt_key,
 		.dec_keys = s->decrypt_key,
 		.key_len_in_bytes = KEYSTREAM_KEY_BYTES,
+		.iv = s->counter,
 		.iv_len_in_bytes = KEYSTREAM_BLOCK_BYTES,
 		.src = keystream_zeros,
 		.cipher_mode = IMB_CIPHER_CNTR,
@@ -112,6 +118,7 @@ static int set_key(void *state, const uint8_t *key)
 
 	IMB_AES_KEYEXP_256(s->manager, key, s->encrypt_key, s->decrypt_key);
 	s->keyed = true;
+	s->started = false;
 	return 0;
 }
 
@@ -125,18 +132,12 @@ static size_t bytes_to_wrap(const uint8_t *counter)
 	return (size_t)((UINT64_C(1) << 32) - be32toh(low)) * KEYSTREAM_BLOCK_BYTES;
 }
 
-static int generate(void *state, const uint8_t *start, uint8_t *dst, size_t len_bytes)
+/* Whole blocks, but for the last one, which may be cut. */
+static int generate(struct state *s, uint8_t *dst, size_t len_bytes)
 {
-	struct state *s = state;
-	uint8_t counter[KEYSTREAM_BLOCK_BYTES];
-
-	if (!s->keyed)
-		return -EIO;
-	memcpy(counter, start, sizeof(counter));
-	s->job.iv = counter;
 	while (len_bytes > 0) {
 		size_t n = len_bytes < KEYSTREAM_ZEROS_BYTES ? len_bytes : KEYSTREAM_ZEROS_BYTES;
-		size_t to_wrap = bytes_to_wrap(counter);
+		size_t to_wrap = bytes_to_wrap(s->counter);
 
 		if (n > to_wrap)
 			n = to_wrap;
@@ -147,10 +148,45 @@ static int generate(void *state, const uint8_t *start, uint8_t *dst, size_t len_
 			return -EIO;
 		dst += n;
 		len_bytes -= n;
-		keystream_counter_add(counter, n / KEYSTREAM_BLOCK_BYTES);
+		keystream_counter_add(
+			s->counter, (n + KEYSTREAM_BLOCK_BYTES - 1) / KEYSTREAM_BLOCK_BYTES);
 	}
-	s->job.iv = NULL;
 	return 0;
+}
+
+static int start(void *state, const uint8_t *counter)
+{
+	struct state *s = state;
+
+	memcpy(s->counter, counter, sizeof(s->counter));
+	s->block_left = 0;
+	s->started = s->keyed;
+	return s->started ? 0 : -EIO;
+}
+
+static int next(void *state, uint8_t *dst, size_t len_bytes)
+{
+	struct state *s = state;
+	size_t n = len_bytes < s->block_left ? len_bytes : s->block_left;
+	int err;
+
+	if (!s->started)
+		return -EIO;
+	memcpy(dst, s->block + KEYSTREAM_BLOCK_BYTES - s->block_left, n);
+	s->block_left -= n;
+	dst += n;
+	len_bytes -= n;
+
+	n = len_bytes - len_bytes % KEYSTREAM_BLOCK_BYTES;
+	err = generate(s, dst, n);
+	dst += n;
+	len_bytes -= n;
+	if (len_bytes > 0 && err == 0) {
+		err = generate(s, s->block, KEYSTREAM_BLOCK_BYTES);
+		memcpy(dst, s->block, len_bytes);
+		s->block_left = KEYSTREAM_BLOCK_BYTES - len_bytes;
+	}
+	return err;
 }
 
 const struct keystream_ops keystream_ipsec_mb = {
@@ -160,6 +196,7 @@ const struct keystream_ops keystream_ipsec_mb = {
 	.create = create,
 	.destroy = destroy,
 	.set_key = set_key,
-	.generate = generate,
+	.start = start,
+	.next = next,
 	.clear = clear,
 };

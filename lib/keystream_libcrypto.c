@@ -10,7 +10,7 @@
 struct state {
 	EVP_CIPHER *cipher;
 	EVP_CIPHER_CTX *ctx;
-	bool keyed;
+	bool keyed, started;
 };
 
 static bool is_preferred(void)
@@ -55,16 +55,25 @@ static int set_key(void *state, const uint8_t *key)
 {
 	struct state *s = state;
 
+	s->started = false;
 	s->keyed = EVP_EncryptInit_ex2(s->ctx, NULL, key, NULL, NULL) == 1;
 	return s->keyed ? 0 : -EIO;
 }
 
-static int generate(void *state, const uint8_t *start, uint8_t *dst, size_t len_bytes)
+static int start(void *state, const uint8_t *counter)
+{
+	struct state *s = state;
+
+	s->started = s->keyed && EVP_EncryptInit_ex2(s->ctx, NULL, NULL, counter, NULL) == 1;
+	return s->started ? 0 : -EIO;
+}
+
+static int next(void *state, uint8_t *dst, size_t len_bytes)
 {
 	struct state *s = state;
 	int n, out;
 
-	if (!s->keyed || EVP_EncryptInit_ex2(s->ctx, NULL, NULL, start, NULL) != 1)
+	if (!s->started)
 		return -EIO;
 	for (; len_bytes > 0; len_bytes -= (size_t)n, dst += n) {
 		n = len_bytes < KEYSTREAM_ZEROS_BYTES ? (int)len_bytes : KEYSTREAM_ZEROS_BYTES;
@@ -87,6 +96,7 @@ const struct keystream_ops keystream_libcrypto = {
 	.create = create,
 	.destroy = destroy,
 	.set_key = set_key,
-	.generate = generate,
+	.start = start,
+	.next = next,
 	.clear = clear,
 };

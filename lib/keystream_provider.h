@@ -20,7 +20,8 @@ struct keystream_ops {
 	int (*create)(void **state);
 	void (*destroy)(void *state);
 	int (*set_key)(void *state, const uint8_t *key);
-	int (*generate)(void *state, const uint8_t *start, uint8_t *dst, size_t len_bytes);
+	int (*start)(void *state, const uint8_t *start);
+	int (*next)(void *state, uint8_t *dst, size_t len_bytes);
 	void (*clear)(void *state);
 };
 
