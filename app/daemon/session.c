@@ -2,6 +2,7 @@
 #define ALLOW_EXPERIMENTAL_API /* rte_vhost_vring_call_nonblock is one in DPDK 22.11 */
 #include "session.h"
 
+#include "conn.h"
 #include "log.h"
 #include "worker.h"
 
@@ -10,13 +11,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define REQUESTQ 0 /* the only virtqueue (virtio 1.3 §5.4.2) */
@@ -43,10 +45,13 @@ enum {
 	MSG_SET_OWNER = 3,
 	MSG_RESET_OWNER = 4,
 	MSG_SET_MEM_TABLE = 5,
+	MSG_GET_VRING_BASE = 11,
+	MSG_SET_VRING_CALL = 13,
 	MSG_SET_VRING_ERR = 14,
 	MSG_GET_PROTOCOL_FEATURES = 15,
 	MSG_SET_PROTOCOL_FEATURES = 16,
 	MSG_GET_QUEUE_NUM = 17,
+	MSG_SET_VRING_ENABLE = 18,
 	MSG_ADD_MEM_REG = 37,
 	MSG_REM_MEM_REG = 38,
 };
@@ -55,13 +60,15 @@ struct session {
 	struct guest *guest;
 	struct session
 		*older; /* of the same guest: its connection ended, which is yet to be seen */
+	struct conn conn;
 	int vid;
-	bool running;				/* between new_device and destroy_device */
-	bool enabled;				/* the ring, by the front-end */
-	bool mem_ok;				/* the last memory table was accepted */
-	bool ring_broken;			/* the ring lied: not served until it is stopped */
-	bool attached;				/* the guest is with its worker, by this session */
-	const char *refused;			/* what the log last said was wrong with the ring */
+	bool running;	     /* between new_device and destroy_device */
+	bool enabled;	     /* the ring, by the front-end */
+	bool mem_ok;	     /* the last memory table was accepted, and is sound */
+	bool mem_unsound;    /* it was accepted by the library, but is not sound */
+	bool ring_broken;    /* the ring lied: not served until it is stopped */
+	bool attached;	     /* the guest is with its worker, by this session */
+	const char *refused; /* what the log last said was wrong with the ring */
 	uint64_t requests_before, bytes_before; /* counters when the front-end came */
 };
 
@@ -140,6 +147,13 @@ static const char *load_ring(struct guest *g, int vid)
 	return why;
 }
 
+static void refuse(struct session *s, const char *why)
+{
+	if (s->refused == NULL || strcmp(why, s->refused) != 0)
+		LOG_LIMITED(&limit, WARNING, "guest %u: not served: %s", s->guest->index, why);
+	s->refused = why;
+}
+
 /* Hand the guest to its lcore if all is as it must be. */
 static void resume(struct session *s)
 {
@@ -153,9 +167,7 @@ static void resume(struct session *s)
 	if (why == NULL)
 		why = load_ring(g, s->vid);
 	if (why != NULL) {
-		if (s->refused == NULL || strcmp(why, s->refused) != 0)
-			LOG_LIMITED(&limit, WARNING, "guest %u: not served: %s", g->index, why);
-		s->refused = why;
+		refuse(s, why);
 		return;
 	}
 	s->refused = NULL;
@@ -226,13 +238,18 @@ static bool is_harmless(uint32_t request)
 	}
 }
 
-/* The message begins with its request code, whatever else the library has behind it. */
-static uint32_t request_of(const void *msg)
-{
-	uint32_t request;
+/* How a message begins, whatever else the library has behind it. */
+struct message {
+	uint32_t request, flags, size;
+	uint32_t index, num; /* of the messages about one ring */
+};
 
-	memcpy(&request, msg, sizeof(request));
-	return request;
+static struct message message_of(const void *msg)
+{
+	struct message m;
+
+	memcpy(&m, msg, sizeof(m));
+	return m;
 }
 
 static bool changes_memory(uint32_t request)
@@ -241,30 +258,66 @@ static bool changes_memory(uint32_t request)
 	       request == MSG_REM_MEM_REG;
 }
 
+/* Does the library look into the ring when it works on this message? */
+static bool touches_ring(uint32_t request)
+{
+	return !is_harmless(request) && !changes_memory(request) && request != MSG_RESET_OWNER &&
+	       request != MSG_GET_VRING_BASE && request != MSG_SET_VRING_CALL;
+}
+
 static enum rte_vhost_msg_result before_message(int vid, void *msg)
 {
 	struct session *s = find(vid);
-	uint32_t request = request_of(msg);
+	struct message m = message_of(msg);
 
-	if (s != NULL && !is_harmless(request)) {
-		suspend(s);
-		/* Refused or half done: not ok until after_message() says so. */
-		if (changes_memory(request) || request == MSG_RESET_OWNER)
-			s->mem_ok = false;
-	}
+	if (s == NULL || is_harmless(m.request))
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	suspend(s);
+	/* The library says so only after it has acknowledged the message. */
+	if (m.request == MSG_SET_VRING_ENABLE && m.index == REQUESTQ && m.num == 0)
+		s->enabled = false;
+	/* Refused or half done: not ok until after_message() says so. */
+	if (changes_memory(m.request) || m.request == MSG_RESET_OWNER)
+		s->mem_ok = false;
+	/* It would read the ring where there may be no memory, which is the end of the process. */
+	if (s->mem_unsound && touches_ring(m.request))
+		return RTE_VHOST_MSG_RESULT_ERR;
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+/* Whoever waits for a call may not make the lcore wait. */
+static void unblock_call(const struct session *s)
+{
+	struct rte_vhost_vring vring;
+
+	if (rte_vhost_get_vhost_vring(s->vid, REQUESTQ, &vring) == 0 && vring.callfd >= 0)
+		fcntl(vring.callfd, F_SETFL, fcntl(vring.callfd, F_GETFL) | O_NONBLOCK);
+}
+
+/* A memory table was accepted by the library, which does not look at the files behind it. */
+static void judge_memory(struct session *s)
+{
+	const char *why = load_memory(s->guest, s->vid);
+
+	s->mem_ok = why == NULL;
+	s->mem_unsound = why != NULL;
+	if (why != NULL)
+		refuse(s, why);
 }
 
 /* Not called after a message that was refused. */
 static enum rte_vhost_msg_result after_message(int vid, void *msg)
 {
 	struct session *s = find(vid);
+	uint32_t request = message_of(msg).request;
 
-	if (s != NULL) {
-		if (changes_memory(request_of(msg)))
-			s->mem_ok = true;
-		resume(s);
-	}
+	if (s == NULL || s->guest->session != s)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	if (changes_memory(request))
+		judge_memory(s);
+	if (request == MSG_SET_VRING_CALL)
+		unblock_call(s);
+	resume(s);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
@@ -287,41 +340,14 @@ static struct guest *guest_of(int vid)
 	return NULL;
 }
 
-/* Is 'fd' an end of a connection to the socket at 'path', whose other end is open? */
-static bool is_live_connection(int fd, const char *path)
+static bool is_of_session(const struct conn *conn, void *guest)
 {
-	struct pollfd pfd = {.fd = fd, .events = 0};
-	struct sockaddr_un addr = {0};
-	socklen_t len = sizeof(addr);
-	int listening = 0;
+	const struct guest *g = guest;
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0 || addr.sun_family != AF_UNIX ||
-		strncmp(addr.sun_path, path, sizeof(addr.sun_path)) != 0)
-		return false;
-	len = sizeof(listening);
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) != 0 || listening)
-		return false;
-	return poll(&pfd, 1, 0) == 0; /* else POLLHUP */
-}
-
-/*
- * How many live connections has a socket? A front-end that died and came back may be heard of in
- * the wrong order: its new connection first, then the end of its old one. rte_vhost does not tell
- * which descriptors its connections have, so we look.
- */
-static unsigned count_live_connections(const char *path)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	const struct dirent *entry;
-	unsigned n = 0;
-
-	if (dir == NULL)
-		return UINT32_MAX;
-	while ((entry = readdir(dir)) != NULL)
-		if (entry->d_name[0] != '.' && is_live_connection(atoi(entry->d_name), path))
-			n++;
-	closedir(dir);
-	return n;
+	for (const struct session *s = g->session; s != NULL; s = s->older)
+		if (s->conn.ino == conn->ino)
+			return true;
+	return false;
 }
 
 static int on_new_connection(int vid)
@@ -331,8 +357,12 @@ static int on_new_connection(int vid)
 
 	if (g == NULL)
 		return -1;
+	/*
+	 * A front-end that died and came back may be heard of in the wrong order: its new
+	 * connection first, then the end of its old one. So the old one is looked at.
+	 */
 	if (g->session != NULL) {
-		if (count_live_connections(g->path) > 1) {
+		if (conn_is_live(&g->session->conn)) {
 			LOG_LIMITED(&limit, WARNING,
 				"guest %u: a second front-end on %s was refused: one is served",
 				g->index, g->path);
@@ -346,6 +376,7 @@ static int on_new_connection(int vid)
 		return -1;
 	}
 	s->guest = g;
+	s->conn = conn_find(g->path, is_of_session, g);
 	s->older = g->session;
 	s->vid = vid;
 	s->requests_before = stats_read(&g->dev.stats.requests);
@@ -474,6 +505,38 @@ static void stop_first(unsigned n_guests)
 	}
 }
 
+static void do_nothing(int sig)
+{
+}
+
+/*
+ * rte_vhost of DPDK 22.11 adds a listener to its event thread's poll() only when that wakes up,
+ * which may take a second. A signal that does nothing wakes it. (Later versions use epoll, which
+ * sees the listener at once, and name the thread otherwise: then nothing is found here.)
+ */
+static void wake_event_thread(void)
+{
+	const struct sigaction nothing = {.sa_handler = do_nothing};
+	DIR *dir = opendir("/proc/self/task");
+	const struct dirent *entry;
+
+	sigaction(SIGUSR2, &nothing, NULL);
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		char path[64], name[16] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", entry->d_name);
+		file = fopen(path, "r");
+		if (file == NULL)
+			continue;
+		if (fgets(name, sizeof(name), file) != NULL && strcmp(name, "vhost-events\n") == 0)
+			tgkill(getpid(), atoi(entry->d_name), SIGUSR2);
+		fclose(file);
+	}
+	if (dir != NULL)
+		closedir(dir);
+}
+
 int session_start_all(struct guest *guests, unsigned n_guests)
 {
 	int err;
@@ -487,6 +550,7 @@ int session_start_all(struct guest *guests, unsigned n_guests)
 			return err;
 		}
 	}
+	wake_event_thread();
 	return 0;
 }
 

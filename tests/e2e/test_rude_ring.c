@@ -18,9 +18,14 @@
 #define I VRING_DESC_F_INDIRECT
 
 /* Addresses that are filled in when the lie is told. */
-#define HERE  0x1000000000000ull /* 64 bytes in the first region */
-#define TABLE 0x2000000000000ull /* the indirect table of chain 0 */
-#define END   0x3000000000000ull /* minus a little: before the end of the first region */
+#define HERE   0x1000000000000ull /* 64 bytes in the first region */
+#define TABLE  0x2000000000000ull /* the indirect table of chain 0 */
+#define END    0x3000000000000ull /* minus a little: before the end of the first region */
+#define VICTIM 0x4000000000000ull /* in the second region: whoever follows the lie writes there */
+#define TRAP   0x5000000000000ull /* a descriptor of VICTIM that is in no table */
+
+/* A descriptor's number that stands for TRAP's distance from the queue's table. */
+#define TRAP_NR 60000
 
 /* A chain that starts at descriptor 0, in the queue and in an indirect table. */
 struct chain_lie {
@@ -31,6 +36,7 @@ struct chain_lie {
 
 static const struct chain_lie chain_lies[] = {
 	{"next is the queue's size", {{HERE, 64, W | N, RUDE_QUEUE}}, {{0}}},
+	{"next is far outside, but readable", {{HERE, 64, W | N, TRAP_NR}}, {{0}}},
 	{"next is 65535", {{HERE, 64, W | N, 65535}}, {{0}}},
 	{"a loop of one", {{HERE, 64, W | N, 0}}, {{0}}},
 	{"a loop of two", {{HERE, 64, W | N, 1}, {HERE, 64, W | N, 0}}, {{0}}},
@@ -47,18 +53,19 @@ static const struct chain_lie chain_lies[] = {
 	{"round it into the region", {{UINT64_MAX - 15, UINT32_MAX, W, 0}}, {{0}}},
 	{"good, then unmapped", {{HERE, 64, W | N, 1}, {0, 64, W, 0}}, {{0}}},
 	{"unmapped and readable", {{0, 64, N, 1}, {HERE, 64, W, 0}}, {{0}}},
-	{"table of no length", {{TABLE, 0, I, 0}}, {{HERE, 64, W, 0}}},
-	{"table of half an entry", {{TABLE, 8, I, 0}}, {{HERE, 64, W, 0}}},
-	{"table of 1 1/16 entries", {{TABLE, 17, I, 0}}, {{HERE, 64, W, 0}}},
+	{"table of no length", {{TABLE, 0, I, 0}}, {{VICTIM, 64, W, 0}}},
+	{"table of half an entry", {{TABLE, 8, I, 0}}, {{VICTIM, 64, W, 0}}},
+	{"table of 1 1/16 entries", {{TABLE, 17, I, 0}}, {{VICTIM, 64, W, 0}}},
 	{"table of 4 GiB", {{TABLE, 0xfffffff0u, I, 0}}, {{HERE, 64, W | N, 1}}},
 	{"table unmapped", {{0, 32, I, 0}}, {{0}}},
 	{"table across the region's end", {{END - 16, 64, I, 0}}, {{0}}},
 	{"table round the address space's end", {{UINT64_MAX - 15, 64, I, 0}}, {{0}}},
-	{"table in a table", {{TABLE, 32, I, 0}}, {{TABLE, 32, I, 0}}},
-	{"table in a table's chain", {{TABLE, 32, I, 0}},
-		{{HERE, 64, W | N, 1}, {TABLE, 16, I, 0}}},
-	{"table and next", {{TABLE, 16, I | N, 1}, {HERE, 64, W, 0}}, {{HERE, 64, W, 0}}},
-	{"next beyond the table", {{TABLE, 32, I, 0}}, {{HERE, 64, W | N, 2}}},
+	{"a table in itself", {{TABLE, 32, I, 0}}, {{TABLE, 32, I, 0}}},
+	{"table in a table", {{TABLE, 32, I, 0}}, {{TRAP, 16, I, 0}}},
+	{"table in a table's chain", {{TABLE, 32, I, 0}}, {{HERE, 64, W | N, 1}, {TRAP, 16, I, 0}}},
+	{"table and next", {{TABLE, 16, I | N, 1}, {VICTIM, 64, W, 0}}, {{VICTIM, 64, W, 0}}},
+	{"next beyond the table", {{TABLE, 32, I, 0}},
+		{{HERE, 64, W | N, 2}, {0}, {VICTIM, 64, W, 0}}},
 	{"next far beyond the table", {{TABLE, 32, I, 0}}, {{HERE, 64, W | N, 65535}}},
 	{"a loop in a table", {{TABLE, 32, I, 0}}, {{HERE, 64, W | N, 1}, {HERE, 64, W | N, 0}}},
 	{"a loop of nothing in a table", {{TABLE, 16, I, 0}}, {{HERE, 0, W | N, 0}}},
@@ -68,22 +75,30 @@ static const struct chain_lie chain_lies[] = {
 /* Heads and indices: what to put on the avail ring, and how far to jump. */
 static const struct {
 	const char *what;
+	uint64_t buffer; /* of descriptor 0 */
 	uint16_t heads[3];
 	unsigned nr_heads;
 	uint16_t jump;
 } index_lies[] = {
-	{"head is the queue's size", {RUDE_QUEUE}, 1, 0},
-	{"head is 65535", {65535}, 1, 0},
-	{"a good head, then a bad one", {0, 65535}, 2, 0},
-	{"the same head three times", {0, 0, 0}, 3, 0},
-	{"index beyond the queue", {0}, 1, RUDE_QUEUE},
-	{"index far beyond the queue", {0}, 1, 32768},
-	{"index backwards", {0}, 1, 65534},
-	{"index as if full, with nothing there", {0}, 0, RUDE_QUEUE},
+	{"head is the queue's size", HERE, {RUDE_QUEUE}, 1, 0},
+	{"head is far outside, but readable", HERE, {TRAP_NR}, 1, 0},
+	{"head is 65535", HERE, {65535}, 1, 0},
+	{"a good head, then a bad one", HERE, {0, TRAP_NR}, 2, 0},
+	{"the same head three times", HERE, {0, 0, 0}, 3, 0},
+	{"index beyond the queue", VICTIM, {0}, 1, RUDE_QUEUE},
+	{"index far beyond the queue", VICTIM, {0}, 1, 32768},
+	{"index backwards", VICTIM, {0}, 1, 65534},
+	{"index as if full, with nothing there", HERE, {0}, 0, RUDE_QUEUE},
 };
 
-/* Put real addresses in the place of HERE, TABLE and END. */
-static void fill_in(struct guest *g, struct vring_desc *desc)
+/* The number of the descriptor at TRAP, seen from the queue's table. */
+static uint16_t trap_nr(const struct guest *g, uint64_t trap_gpa)
+{
+	return (uint16_t)((trap_gpa - g->drv.desc_gpa) / sizeof(struct vring_desc));
+}
+
+/* Put real addresses in the place of HERE and the others. */
+static void fill_in(struct guest *g, uint64_t trap_gpa, struct vring_desc *desc)
 {
 	const struct guest_ram_region *region = &g->ram.regions[0];
 
@@ -93,21 +108,48 @@ static void fill_in(struct guest *g, struct vring_desc *desc)
 		desc->addr = g->drv.tables_gpa;
 	else if (desc->addr <= END && END - desc->addr < 4096)
 		desc->addr = region->gpa + region->size_bytes - (END - desc->addr);
+	else if (desc->addr == VICTIM)
+		desc->addr = g->ram.regions[1].gpa + 4096;
+	else if (desc->addr == TRAP)
+		desc->addr = trap_gpa;
+	if (desc->next == TRAP_NR)
+		desc->next = trap_nr(g, trap_gpa);
 }
 
-static void tell_chain_lie(struct guest *g, const struct chain_lie *lie)
+/* Lay the descriptor at TRAP out, anew for each lie: the one before may have overwritten it. */
+static void arm_trap(struct guest *g, uint64_t trap_gpa)
+{
+	struct vring_desc *trap = guest_ram_at(&g->ram, trap_gpa, sizeof(*trap));
+
+	*trap = (struct vring_desc){.addr = VICTIM, .len = 64, .flags = W};
+	fill_in(g, trap_gpa, trap);
+}
+
+/* Connect a guest with a place for TRAP. @return where */
+static uint64_t new_liar(struct rude *r, const struct guest_cfg *cfg)
+{
+	uint64_t trap_gpa;
+
+	rude_new_guest(r, cfg);
+	trap_gpa = guest_alloc(&r->guest, 0, sizeof(struct vring_desc));
+	rude_connect(r);
+	return trap_gpa;
+}
+
+static void tell_chain_lie(struct guest *g, uint64_t trap_gpa, const struct chain_lie *lie)
 {
 	struct vring_desc *table = driver_rude_table(&g->drv, 0);
 
+	arm_trap(g, trap_gpa);
 	for (unsigned i = 0; i < NR_DESC(lie->desc); i++) {
 		struct vring_desc desc = lie->desc[i];
 
-		fill_in(g, &desc);
+		fill_in(g, trap_gpa, &desc);
 		*driver_rude_desc(&g->drv, i) = desc;
 		if (table == NULL)
 			continue;
 		desc = lie->table[i];
-		fill_in(g, &desc);
+		fill_in(g, trap_gpa, &desc);
 		table[i] = desc;
 	}
 	driver_rude_push(&g->drv, 0);
@@ -118,17 +160,17 @@ static void tell_chain_lie(struct guest *g, const struct chain_lie *lie)
 static void test_lying_chains(void **state)
 {
 	struct rude *r = *state;
+	uint64_t trap_gpa;
 
-	rude_new_guest(r, &(struct guest_cfg){.table_entries = 4});
-	rude_connect(r);
+	trap_gpa = new_liar(r, &(struct guest_cfg){.table_entries = 4});
 	for (unsigned i = 0; i < NR_DESC(chain_lies); i++) {
 		print_message("# %s\n", chain_lies[i].what);
-		tell_chain_lie(&r->guest, &chain_lies[i]);
+		tell_chain_lie(&r->guest, trap_gpa, &chain_lies[i]);
 		rude_recover_by_reset(r);
 	}
 	for (unsigned i = 0; i < NR_DESC(chain_lies); i++) {
 		print_message("# %s, and dies\n", chain_lies[i].what);
-		tell_chain_lie(&r->guest, &chain_lies[i]);
+		tell_chain_lie(&r->guest, trap_gpa, &chain_lies[i]);
 		rude_recover_by_reconnect(r);
 	}
 	honest_stop(&r->honest);
@@ -137,18 +179,22 @@ static void test_lying_chains(void **state)
 static void test_lying_indices(void **state)
 {
 	struct rude *r = *state;
+	uint64_t trap_gpa = new_liar(r, &(struct guest_cfg){.event_idx = true});
 
-	rude_new_guest(r, &(struct guest_cfg){.event_idx = true});
-	rude_connect(r);
 	for (unsigned i = 0; i < 2 * NR_DESC(index_lies); i++) {
 		struct guest *g = &r->guest;
+		struct vring_desc *desc = driver_rude_desc(&g->drv, 0);
 		unsigned lie = i / 2;
 
 		print_message("# %s\n", index_lies[lie].what);
-		*driver_rude_desc(&g->drv, 0) =
-			(struct vring_desc){.addr = g->scratch_gpa, .len = 64, .flags = W};
-		for (unsigned j = 0; j < index_lies[lie].nr_heads; j++)
-			driver_rude_push(&g->drv, index_lies[lie].heads[j]);
+		arm_trap(g, trap_gpa);
+		*desc = (struct vring_desc){.addr = index_lies[lie].buffer, .len = 64, .flags = W};
+		fill_in(g, trap_gpa, desc);
+		for (unsigned j = 0; j < index_lies[lie].nr_heads; j++) {
+			uint16_t head = index_lies[lie].heads[j];
+
+			driver_rude_push(&g->drv, head == TRAP_NR ? trap_nr(g, trap_gpa) : head);
+		}
 		driver_rude_jump(&g->drv, index_lies[lie].jump);
 		frontend_kick(g->fe);
 		sleep_ms(2);
@@ -164,15 +210,12 @@ static void test_lying_indices(void **state)
 static void test_table_not_negotiated(void **state)
 {
 	struct rude *r = *state;
+	uint64_t trap_gpa = new_liar(r, &(struct guest_cfg){0});
 	struct guest *g = &r->guest;
-	uint64_t gpa;
 
-	rude_new_guest(r, &(struct guest_cfg){0});
-	gpa = guest_alloc(g, 0, 64);
-	rude_connect(r);
-	*(struct vring_desc *)guest_ram_at(&g->ram, gpa, sizeof(struct vring_desc)) =
-		(struct vring_desc){.addr = g->scratch_gpa, .len = 64, .flags = W};
-	*driver_rude_desc(&g->drv, 0) = (struct vring_desc){.addr = gpa, .len = 16, .flags = I};
+	arm_trap(g, trap_gpa);
+	*driver_rude_desc(&g->drv, 0) =
+		(struct vring_desc){.addr = trap_gpa, .len = 16, .flags = I};
 	driver_rude_push(&g->drv, 0);
 	guest_show(g);
 	sleep_ms(2);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conn.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static const struct conn unknown = {.fd = -1};
+
+bool conn_is_live(const struct conn *conn)
+{
+	struct pollfd pfd = {.fd = conn->fd, .events = 0};
+	struct stat st;
+
+	if (conn->fd < 0 || fstat(conn->fd, &st) != 0 || st.st_ino != conn->ino)
+		return false;
+	return poll(&pfd, 1, 0) == 0; /* else POLLHUP */
+}
+
+/* The connection behind 'fd', if it is one that was accepted from the socket at 'path'. */
+static struct conn look_at(int fd, const char *path)
+{
+	struct sockaddr_un addr = {0};
+	socklen_t len = sizeof(addr);
+	int listening = 0;
+	struct stat st;
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0 || addr.sun_family != AF_UNIX ||
+		strncmp(addr.sun_path, path, sizeof(addr.sun_path)) != 0)
+		return unknown;
+	len = sizeof(listening);
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) != 0 || listening)
+		return unknown;
+	if (fstat(fd, &st) != 0)
+		return unknown;
+	return (struct conn){.fd = fd, .ino = st.st_ino};
+}
+
+struct conn conn_find(const char *path, bool (*is_known)(const struct conn *, void *arg), void *arg)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct conn found = unknown;
+	const struct dirent *entry;
+
+	if (dir == NULL)
+		return unknown;
+	while (found.fd < 0 && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		found = look_at(atoi(entry->d_name), path);
+		if (found.fd >= 0 && is_known(&found, arg))
+			found = unknown;
+	}
+	closedir(dir);
+	return found;
+}
