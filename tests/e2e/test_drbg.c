@@ -15,11 +15,17 @@
 #define BUF_BYTES  4096
 #define BLOCK	   32 /* no such block comes twice, but by a chance of 2^-200 and less */
 #define DEPTH	   16
+#define REQ_MAX	   100000
 #define FILE_BYTES 100000
+
+struct player {
+	struct guest guest;
+	uint64_t gpa; /* of DEPTH buffers */
+};
 
 struct fixture {
 	struct daemon daemon[2];
-	struct guest guest[2];
+	struct player player[2];
 };
 
 static int setup(void **state)
@@ -38,7 +44,7 @@ static int teardown(void **state)
 	struct fixture *fx = *state;
 
 	for (unsigned i = 0; i < 2; i++) {
-		guest_fini(&fx->guest[i]);
+		guest_fini(&fx->player[i].guest);
 		daemon_fini(&fx->daemon[i]);
 	}
 	free(fx);
@@ -56,29 +62,34 @@ static void point_source(struct daemon *d, const char *target)
 	assert_int_equal(rename(next, d->source), 0);
 }
 
-static void connect_guest(struct fixture *fx, unsigned i, unsigned socket)
+static struct player *connect_player(struct fixture *fx, unsigned i, const char *socket)
 {
-	guest_init(&fx->guest[i], &(struct guest_cfg){.event_idx = true});
-	guest_connect(&fx->guest[i], fx->daemon[0].socket[socket]);
+	struct player *p = &fx->player[i];
+
+	guest_init(&p->guest, &(struct guest_cfg){.event_idx = true});
+	p->gpa = guest_alloc(&p->guest, 0, (uint64_t)DEPTH * REQ_MAX);
+	guest_connect(&p->guest, socket);
+	return p;
 }
 
 /* Fill 'dst' by requests of 'req_bytes'. */
-static void take_bytes(struct guest *g, uint8_t *dst, size_t len, uint32_t req_bytes)
+static void take_bytes(struct player *p, uint8_t *dst, size_t len, uint32_t req_bytes)
 {
-	uint64_t gpa = guest_alloc(g, 0, (uint64_t)DEPTH * req_bytes);
+	struct guest *g = &p->guest;
 
 	while (len > 0) {
 		struct driver_used used;
 		size_t n;
 
 		for (unsigned i = 0; i < DEPTH; i++)
-			guest_ask(g, gpa + i * req_bytes, req_bytes, i);
+			guest_ask(g, p->gpa + i * req_bytes, req_bytes, i);
 		guest_show(g);
 		for (unsigned i = 0; i < DEPTH; i++) {
 			guest_must_take(g, &used);
 			n = used.len_bytes < len ? used.len_bytes : len;
 			assert_int_equal(
-				guest_ram_read(&g->ram, gpa + used.cookie * req_bytes, dst, n), 0);
+				guest_ram_read(&g->ram, p->gpa + used.cookie * req_bytes, dst, n),
+				0);
 			dst += n;
 			len -= n;
 		}
@@ -108,11 +119,11 @@ static void test_no_block_twice(void **state)
 
 	daemon_start(&fx->daemon[0], 2,
 		(const char *[]){"--source-mode=drbg", "--reseed-bytes=300k", NULL});
-	connect_guest(fx, 0, 0);
-	connect_guest(fx, 1, 1);
+	connect_player(fx, 0, fx->daemon[0].socket[0]);
+	connect_player(fx, 1, fx->daemon[0].socket[1]);
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (unsigned g = 0; g < 2; g++, at += part)
-			take_bytes(&fx->guest[g], at, part, sizes[i]);
+			take_bytes(&fx->player[g], at, part, sizes[i]);
 		kill(fx->daemon[0].pid, SIGUSR1);
 	}
 	assert_no_block_twice(bytes, 8 * part);
@@ -135,9 +146,8 @@ static void test_same_file_other_stream(void **state)
 	}
 	free(bytes);
 	for (unsigned i = 0; i < 2; i++) {
-		guest_init(&fx->guest[i], &(struct guest_cfg){0});
-		guest_connect(&fx->guest[i], fx->daemon[i].socket[0]);
-		take_bytes(&fx->guest[i], first[i], BUF_BYTES, 64);
+		connect_player(fx, i, fx->daemon[i].socket[0]);
+		take_bytes(&fx->player[i], first[i], BUF_BYTES, 64);
 	}
 	for (unsigned i = 0; i < BUF_BYTES; i += BLOCK)
 		for (unsigned j = 0; j < BUF_BYTES; j += BLOCK)
@@ -155,18 +165,18 @@ static void test_zeros_reach_nobody(void **state)
 
 	point_source(d, "/dev/urandom");
 	daemon_start(d, 1, (const char *[]){"-f", d->source, "--source-entropy=8", NULL});
-	connect_guest(fx, 0, 0);
-	guest_assert_served(&fx->guest[0]);
+	connect_player(fx, 0, d->socket[0]);
+	guest_assert_served(&fx->player[0].guest);
 	point_source(d, "/dev/zero");
 	/* Read ahead was enough for a while: go on until that is used up. */
 	while (!daemon_said(d, "failed its repetition count test")) {
-		take_bytes(&fx->guest[0], bytes, sizeof(bytes), BUF_BYTES);
+		take_bytes(&fx->player[0], bytes, sizeof(bytes), BUF_BYTES);
 		for (size_t i = 0; i + sizeof(zeros) <= sizeof(bytes); i++)
 			assert_memory_not_equal(bytes + i, zeros, sizeof(zeros));
 		assert_true(now_ms() < deadline_ms);
 	}
 	point_source(d, "/dev/urandom");
-	guest_assert_served(&fx->guest[0]);
+	guest_assert_served(&fx->player[0].guest);
 }
 
 /* The next source serves when one fails, and the first again when it is well. */
@@ -179,12 +189,12 @@ static void test_next_source_serves(void **state)
 
 	point_source(d, "/dev/zero");
 	daemon_start(d, 1, (const char *[]){"-f", d->source, "-f", "/dev/urandom", NULL});
-	connect_guest(fx, 0, 0);
-	guest_assert_served(&fx->guest[0]);
+	connect_player(fx, 0, d->socket[0]);
+	guest_assert_served(&fx->player[0].guest);
 	assert_true(daemon_said(d, "source /dev/urandom serves now"));
 	point_source(d, "/dev/urandom");
 	while (!daemon_said(d, "/source serves now")) {
-		take_bytes(&fx->guest[0], bytes, sizeof(bytes), BUF_BYTES);
+		take_bytes(&fx->player[0], bytes, sizeof(bytes), BUF_BYTES);
 		assert_true(now_ms() < deadline_ms);
 	}
 }
@@ -194,14 +204,14 @@ static void reseed_overdue(struct fixture *fx, const char *policy, bool served)
 {
 	struct daemon *d = &fx->daemon[0];
 	int64_t deadline_ms = now_ms() + LIVENESS_MS;
-	struct guest *g = &fx->guest[0];
+	struct guest *g = &fx->player[0].guest;
 	struct driver_used used;
 
 	point_source(d, "/dev/urandom");
 	daemon_start(d, 1,
 		(const char *[]){
 			"--source-mode=drbg", "-f", d->source, "--reseed-time=1", policy, NULL});
-	connect_guest(fx, 0, 0);
+	connect_player(fx, 0, d->socket[0]);
 	guest_assert_served(g);
 	point_source(d, "/dev/zero");
 	while (!daemon_said(d, "a reseed is due")) {
@@ -244,11 +254,11 @@ static void test_mix(void **state)
 	daemon_start(d, 1,
 		(const char *[]){"--source-mode=drbg", "--source-mix", "-f", "/dev/urandom", "-f",
 			d->source, "-f", "/dev/random", NULL});
-	connect_guest(fx, 0, 0);
-	guest_assert_served(&fx->guest[0]);
+	connect_player(fx, 0, d->socket[0]);
+	guest_assert_served(&fx->player[0].guest);
 	for (unsigned i = 0; i < 50; i++) {
 		kill(d->pid, SIGUSR1);
-		guest_assert_served(&fx->guest[0]);
+		guest_assert_served(&fx->player[0].guest);
 		sleep_ms(5);
 	}
 	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
@@ -263,9 +273,9 @@ static void test_never_seeded(void **state)
 	daemon_start(d, 1,
 		(const char *[]){"--source-mode=drbg", "-f", "/dev/zero",
 			"--source-failure=continue", NULL});
-	connect_guest(fx, 0, 0);
-	guest_request(&fx->guest[0], fx->guest[0].scratch_gpa, 64, 1);
-	guest_assert_quiet(&fx->guest[0], 500);
+	connect_player(fx, 0, d->socket[0]);
+	guest_request(&fx->player[0].guest, fx->player[0].guest.scratch_gpa, 64, 1);
+	guest_assert_quiet(&fx->player[0].guest, 500);
 	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
 }
 
