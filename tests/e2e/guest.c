@@ -54,7 +54,10 @@ void guest_connect(struct guest *g, const char *path)
 	uint64_t got;
 
 	assert_null(g->fe);
-	assert_int_equal(frontend_create(&(struct frontend_cfg){.socket_path = path}, &g->fe), 0);
+	assert_int_equal(frontend_create(&(struct frontend_cfg){.socket_path = path,
+						 .timeout_ms = LIVENESS_MS},
+				 &g->fe),
+		0);
 	assert_int_equal(frontend_negotiate(g->fe, want, &got), 0);
 	assert_int_equal(got & want, want);
 	assert_int_equal(frontend_set_memory(g->fe, &g->ram), 0);

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#define LIVENESS_MS   10000
+#define LIVENESS_MS   20000
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /** Monotonic time. */
