@@ -2,14 +2,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The budget, as guests see it: with their own clocks.
 
-A guest reads as fast as it can, so that it waits for tokens all the time, and
-takes the time after each L bytes, L being what it gets in a period. The first
-reads, of more than two periods' worth, see to it that what was saved up is gone.
-From then on byte x + L comes exactly one period after byte x, wherever in a
-period the measurement begins, and whatever the driver reads ahead.
+A guest reads as fast as it can while another process in it notes, ten times a second,
+the uptime and how much was read. Compared are times that lie a whole number of periods
+apart: in between there are as many period starts, wherever in a period one looks and
+whatever the driver reads ahead. The median over all such pairs is what counts, so that
+those that fall into the moment of reading do no harm. What Linux 6.1 reads by itself
+in that time, 64 or 128 bytes, is missing in it.
+
+The limits and shares here are such that none leaves 33 to 63 bytes when divided by 64,
+the size of a request of Linux: with a completion that short the driver of Debian's
+6.1.192 loses its way, and reads of /dev/hwrng wait for ever, on any device.
 """
 
+import bisect
 import contextlib
+import math
+import statistics
 import tempfile
 
 import guest
@@ -60,28 +68,39 @@ def machines(env, daemons):
             assert process.alive, f'{process.name} ended with status {process.returncode}'
 
 
-def start_measuring(vm, limit, periods):
-    """Has the guest read `limit` bytes `periods` times, with its uptime before
-    and after each."""
-    read = 'dd if=/dev/hwrng of=/dev/null count=1 iflag=fullblock bs='
+# Periods before the comparisons begin, in which what was saved up is read, and periods
+# over which their beginnings are spread.
+LEAD_PERIODS = 1.5
+SPREAD_PERIODS = 2
+
+
+def start_measuring(vm, period_s, periods):
+    """Has the guest read and take notes, for comparisons over as many periods."""
+    end_s = (LEAD_PERIODS + SPREAD_PERIODS + periods) * period_s
     return vm.start(
-        f'{read}{2 * limit + 128} 2>&1; read t rest < /proc/uptime; echo time $t; '
-        f'for i in $(seq {periods}); do {read}{limit} 2>&1; '
-        'read t rest < /proc/uptime; echo time $t; done')
+        'rm -f /tmp/out; dd if=/dev/hwrng of=/tmp/out bs=64 2>/dev/null & reader=$!; '
+        f'read t rest < /proc/uptime; end=$((${{t%.*}} + 1 + {math.ceil(end_s)})); '
+        'while [ ${t%.*} -lt $end ]; do sleep 0.1; read t rest < /proc/uptime; '
+        'echo $t $(stat -c %s /tmp/out); done; kill $reader')
 
 
 def finish_measuring(vm, ticket, limit, period_s, periods):
     """The measured rate as a multiple of `limit` bytes per period."""
-    status, output = vm.finish(ticket, 30 + 3 * (periods + 3) * period_s)
+    status, output = vm.finish(ticket, 60 + 3 * (periods + 4) * period_s)
     assert status == 0, output
-    full = output.count('1+0 records out')
-    assert full == periods + 1, f'{full} of {periods + 1} reads were complete: {output}'
-    times = [float(line.split()[1]) for line in output.splitlines() if line.startswith('time ')]
-    took_s = times[-1] - times[0]
-    steps = ' '.join(f'{b - a:.2f}' for a, b in zip(times, times[1:]))
-    ratio = periods * period_s / took_s if took_s > 0 else float('inf')
-    tap.comment(f'{vm.name}: {periods} x {limit} B in {took_s:.2f} s, {ratio:.3f} of the limit; '
-                f's for each: {steps}')
+    notes = [line.split() for line in output.splitlines()]
+    times = [float(note[0]) for note in notes]
+    sizes = [int(note[1]) for note in notes]
+
+    read = []
+    for i, time_s in enumerate(times):
+        end_s = time_s + periods * period_s
+        if time_s >= times[0] + LEAD_PERIODS * period_s and end_s <= times[-1]:
+            read.append(sizes[bisect.bisect_right(times, end_s) - 1] - sizes[i])
+    assert len(read) > 5, f'only {len(read)} comparisons: {output}'
+    ratio = statistics.median(read) / (limit * periods)
+    tap.comment(f'{vm.name}: {ratio:.3f} of {limit} B in {period_s:g} s; in {periods} periods '
+                f'{min(read)} to {max(read)}, median {statistics.median(read):g} B of {len(read)}')
     return ratio
 
 
@@ -89,19 +108,21 @@ def assert_ratio(ratio, what):
     assert 0.9 <= ratio <= 1.1, f'{what}: {ratio:.3f} times the limit, not 0.9 to 1.1'
 
 
-LIMITS = ((512, 1000, 12), (1024, 1000, 12), (5000, 2000, 6))
-
-
-@suite.case('512 B/1000 ms, 1024 B/1000 ms and 5000 B/2000 ms are kept by 0.9 to 1.1')
-def _(env):
-    daemons = [(f'limit{size}', ['-m', size, '-p', period_ms], 1) for size, period_ms, _ in LIMITS]
-    with machines(env, daemons) as guests:
-        tickets = [start_measuring(vm, size, periods)
-                   for vm, (size, _, periods) in zip(guests, LIMITS)]
-        ratios = [finish_measuring(vm, ticket, size, period_ms / 1000, periods)
-                  for vm, ticket, (size, period_ms, periods) in zip(guests, tickets, LIMITS)]
-    for ratio, (size, period_ms, _) in zip(ratios, LIMITS):
+def limit_case(size, period_ms, periods):
+    # One after the other: a machine with two CPUs has no room for more daemons that
+    # poll, and what a guest cannot read in its period is lost.
+    @suite.case(f'{size} B/{period_ms} ms is kept by 0.9 to 1.1')
+    def _(env):
+        period_s = period_ms / 1000
+        with machines(env, [('daemon', ['-m', size, '-p', period_ms], 1)]) as (vm,):
+            ratio = finish_measuring(vm, start_measuring(vm, period_s, periods), size, period_s,
+                                     periods)
         assert_ratio(ratio, f'{size} B/{period_ms} ms')
+
+
+limit_case(512, 1000, 10)
+limit_case(1024, 1000, 10)
+limit_case(5000, 2000, 5)
 
 
 def saved_up(vm, limit, period_s):
@@ -117,14 +138,14 @@ def saved_up(vm, limit, period_s):
     return end - start < 0.9 * period_s
 
 
-@suite.case('two guests halve 10000 B/1000 ms; one alone gets its half, and saves nothing up')
+@suite.case('two guests halve 2048 B/1000 ms; one alone gets its half, and saves nothing up')
 def _(env):
-    with machines(env, [('split', ['-m', 10000, '-p', 1000], 2)]) as (one, two):
-        tickets = [start_measuring(vm, 5000, 8) for vm in (one, two)]
-        ratios = [finish_measuring(vm, ticket, 5000, 1, 8)
+    with machines(env, [('split', ['-m', 2048, '-p', 1000], 2)]) as (one, two):
+        tickets = [start_measuring(vm, 1, 8) for vm in (one, two)]
+        ratios = [finish_measuring(vm, ticket, 1024, 1, 8)
                   for vm, ticket in zip((one, two), tickets)]
-        alone = finish_measuring(one, start_measuring(one, 5000, 5), 5000, 1, 5)
-        saved = saved_up(two, 5000, 1)
+        alone = finish_measuring(one, start_measuring(one, 1, 5), 1024, 1, 5)
+        saved = saved_up(two, 1024, 1)
     assert_ratio(ratios[0], 'the first guest')
     assert_ratio(ratios[1], 'the second guest')
     assert_ratio(alone, 'the first guest alone')
