@@ -16,6 +16,8 @@ TEST=(python3)
 # What makes and boots the guest; the guest's own kernel and tools are not
 # installed, guest-image.sh unpacks them.
 GUEST=(qemu-system-x86 cpio gzip xz-utils)
+# What compare.sh draws its charts with; it also wants cargo, which a Rust toolchain brings.
+BENCH=(gnuplot-nox qemu-system-x86)
 # What lint.sh runs. The runtime of clang's sanitizers is added by version.
 LINT=(clang clang-format clang-tidy cppcheck shellcheck codespell python3 flake8)
 
@@ -31,6 +33,7 @@ groups (default: build test guest):
   build   compiler, meson, ninja, DPDK, cmocka
   test    what runs the tests
   guest   QEMU, and what packs the guest's initramfs
+  bench   what scripts/compare.sh draws with
   lint    clang, clang-format, clang-tidy, cppcheck, shellcheck, codespell, flake8
 
 options:
@@ -72,9 +75,9 @@ for arg in "$@"; do
         exit 0
         ;;
     --dry-run) dry_run=yes ;;
-    build | test | guest | lint) groups+=("$arg") ;;
+    build | test | guest | bench | lint) groups+=("$arg") ;;
     *)
-        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, lint\n' \
+        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, lint\n' \
             "$arg" >&2
         exit 2
         ;;
@@ -88,6 +91,7 @@ for group in "${groups[@]}"; do
     build) wanted+=("${BUILD[@]}") ;;
     test) wanted+=("${TEST[@]}") ;;
     guest) wanted+=("${GUEST[@]}") ;;
+    bench) wanted+=("${BENCH[@]}") ;;
     lint) wanted+=("${LINT[@]}") ;;
     esac
 done

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * One guest's turn: what the load does, again and again. Part of load.c, and for it alone.
+ *
+ * Thread-safety: the thread of the load.
+ */
+#ifndef BENCH_TURN_H
+#define BENCH_TURN_H
+
+#include "load.h"
+
+#define TURN_BURST 32 /* answers taken in one turn: the other guests wait no longer */
+
+/**
+ * Take up to TURN_BURST answers of a guest, judge them and offer what may be offered.
+ *
+ * @param now    ticks; brought up to date when there are answers
+ * @param found  how many there were
+ */
+enum load_status turn_take(struct load *l, struct player *p, uint64_t *now, unsigned *found);
+
+/** Note the reason in l->fault. @return 'status' */
+__attribute__((format(printf, 3, 4))) enum load_status turn_stop(
+	struct load *l, enum load_status status, const char *format, ...);
+
+/** What a guest is called in messages. */
+const char *turn_name(const struct player *p);
+
+#endif
