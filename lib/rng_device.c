@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "rng_device.h"
 
+/* A part that is not worth dividing further: a usual request. */
+#define SHARE_BYTES_MIN 64
+
 int rng_device_start(struct rng_device *dev, const struct virtq_config *ring, const char **why)
 {
 	struct virtq_config cfg = *ring;
 
 	cfg.mem = &dev->mem;
 	dev->call_owed = false;
-	dev->waiting = false;
+	dev->waiting = dev->starved = false;
 	return virtq_init(&dev->vq, &cfg, why);
 }
 
@@ -27,6 +30,7 @@ static enum rng_result wait_for(struct rng_device *dev, uint64_t *counter)
 	if (!dev->waiting)
 		stats_add(counter, 1);
 	dev->waiting = true;
+	dev->starved = counter == &dev->stats.starved;
 	return RNG_WAIT;
 }
 
@@ -50,10 +54,27 @@ static enum rng_result give_nothing(
 		close_short(dev, burst);
 	if (burst->n_reqs > 0) {
 		complete(dev, burst);
-		dev->waiting = false;
+		dev->waiting = dev->starved = false;
 		return RNG_SERVED;
 	}
 	return wait_for(dev, allowance == 0 ? &dev->stats.throttled : &dev->stats.starved);
+}
+
+/*
+ * What one guest may take of the bytes at hand. When there are fewer than it would like, and others
+ * were left without, it leaves them their part: one that asks for megabytes does not drain the
+ * source from under one that asks for 64 bytes.
+ */
+static uint64_t fair_share(const struct rng_supply *supply, uint64_t at_hand, uint64_t want)
+{
+	uint64_t share;
+
+	if (at_hand > want)
+		return want;
+	share = supply->sharers > 1 ? at_hand / supply->sharers : at_hand;
+	if (share < SHARE_BYTES_MIN)
+		share = SHARE_BYTES_MIN;
+	return share < at_hand ? share : at_hand;
 }
 
 enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *supply, uint64_t now_ns)
@@ -70,7 +91,7 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	if (max_bytes > 0) {
 		size_t at_hand = entropy_avail(supply->entropy, max_bytes);
 
-		max_bytes = at_hand < max_bytes ? at_hand : max_bytes;
+		max_bytes = fair_share(supply, at_hand, max_bytes);
 	}
 	if (max_bytes == 0)
 		return give_nothing(dev, supply, allowance);
@@ -85,7 +106,7 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	if (r != VIRTQ_BROKEN && burst->bytes == allowance)
 		close_short(dev, burst);
 	complete(dev, burst);
-	dev->waiting = false;
+	dev->waiting = dev->starved = false;
 	if (r == VIRTQ_BROKEN) {
 		stats_add(&dev->stats.broken, 1);
 		return RNG_BROKEN;

@@ -25,6 +25,7 @@ struct rng_device {
 	unsigned budget_slot;
 	bool call_owed; /* completed requests that the driver wants to be notified of */
 	bool waiting;	/* the last turn found work that it could not do */
+	bool starved;	/* it was for want of bytes, not of an allowance */
 	struct rng_stats stats;
 };
 
@@ -33,6 +34,7 @@ struct rng_supply {
 	struct budget *budget;
 	struct entropy *entropy;
 	uint64_t turn_bytes; /* at most in one turn, > 0 */
+	unsigned sharers;    /* guests that want bytes while there are too few; 0 counts as 1 */
 	struct virtq_burst burst;
 };
 

@@ -54,6 +54,7 @@ struct worker {
 	struct entropy entropy;
 	struct rng_supply supply;
 	unsigned n_guests;
+	unsigned starved;      /* guests that found no bytes in this sweep */
 	unsigned next;	       /* whose turn it is */
 	struct guest **guests; /* attached */
 	struct budget_slot *slots;
@@ -236,6 +237,8 @@ static inline bool turn(struct worker *w, struct guest *g, uint64_t now)
 		__atomic_store_n(&g->fault, g->dev.vq.broken, __ATOMIC_RELEASE);
 		remove_guest(w, g);
 	}
+	if (r == RNG_WAIT && g->dev.starved)
+		w->starved++;
 	return r == RNG_SERVED;
 }
 
@@ -291,6 +294,9 @@ static void sweep(struct worker *w)
 		if (w->n_guests > 0)
 			busy |= turn(w, w->guests[w->next++], now);
 	}
+	/* Who found nothing in this sweep has a part of what comes before the next, or in it. */
+	w->supply.sharers = w->starved;
+	w->starved = 0;
 	if (busy)
 		return;
 	if (w->shared_cpu)

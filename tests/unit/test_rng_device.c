@@ -311,6 +311,37 @@ static void test_no_call_without_an_answer(void **state)
 	fixture_fini(&fx);
 }
 
+/* While others want bytes too, a guest takes its part of the few that are at hand. */
+static void test_few_bytes_are_shared(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	offer(&fx, 0, 10000);
+	assert_int_equal(poll_at(&fx, 0), RNG_WAIT);
+	assert_true(fx.g.dev.starved);
+	fx.host.supply.sharers = 4;
+	host_feed(&fx.host, 1000);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_false(fx.g.dev.starved);
+	assert_int_equal(fx.g.dev.stats.bytes, 250);
+	/* A part is not divided into less than a usual request. */
+	fx.host.supply.sharers = 100;
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_int_equal(fx.g.dev.stats.bytes, 250 + 64);
+	/* Alone it is not held back, nor with more at hand than a turn may give. */
+	fx.host.supply.sharers = 1;
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	assert_int_equal(fx.g.dev.stats.bytes, 1000);
+	fx.host.supply.sharers = 4;
+	fx.host.supply.turn_bytes = 9000;
+	host_feed(&fx.host, 20000);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 10000);
+	expect(&fx, 0, 10000);
+	fixture_fini(&fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_waits_are_counted),
 		cmocka_unit_test(test_budget_ends_in_an_open_request),
 		cmocka_unit_test(test_turns_are_bounded),
+		cmocka_unit_test(test_few_bytes_are_shared),
 		cmocka_unit_test(test_calls_are_owed),
 		cmocka_unit_test(test_no_call_without_an_answer),
 	};
