@@ -27,14 +27,20 @@ CASE = re.compile(r'(not )?ok\b\s*(\d*)\s*(?:-\s*)?([^#]*?)\s*(?:#\s*(skip|todo)
                   re.I)
 PLAN = re.compile(r'1\.\.(\d+)\s*(?:#\s*skip\S*\s*(.*))?$', re.I)
 
+# What a failed case has to say is shown to so many lines; the rest is in meson's log.
+COMMENTS_MAX = 60
+
 PASSED, FAILED, SKIPPED = 'passed', 'failed', 'skipped'
 
 
 def cases_of(stdout):
-    """The cases and the planned number (None without a plan) in a TAP stream."""
+    """The cases, the planned number (None without a plan) and why it is 0 in a TAP
+    stream. A case is outcome, name, explanation, and the comments that follow it."""
     cases = []
     planned = reason = None
     for line in stdout.splitlines():
+        if line.startswith('#') and cases:
+            cases[-1][3].append(line)
         case = CASE.match(line)
         plan = PLAN.match(line)
         if case:
@@ -46,14 +52,14 @@ def cases_of(stdout):
                 outcome = FAILED
             else:
                 outcome = SKIPPED if directive else PASSED
-            cases.append((outcome, f'{number} {name}'.strip(), why))
+            cases.append((outcome, f'{number} {name}'.strip(), why, []))
         elif plan and planned is None:
             planned, reason = int(plan[1]), plan[2]
     return cases, planned, reason
 
 
 def outcomes_of(test):
-    """Yields (outcome, name, explanation) for a line of testlog.json."""
+    """Yields (outcome, name, explanation, comments...) for a line of testlog.json."""
     name, result, status = test['name'], test['result'], test.get('returncode')
     # Only TAP programs have a plan or cases; others may print what they like,
     # and what looks like a case there would make its program count by lines.
@@ -72,9 +78,9 @@ def outcomes_of(test):
         return
 
     failed = 0
-    for outcome, case, why in cases:
+    for outcome, case, why, comments in cases:
         failed += outcome == FAILED
-        yield outcome, f'{name}: {case}', why
+        yield outcome, f'{name}: {case}', why, *comments[:COMMENTS_MAX]
     if planned == 0 and not cases and result == 'SKIP':
         yield SKIPPED, name, reason
 
@@ -94,10 +100,13 @@ def count(directory, meson_status):
     """The numbers of a build directory; names what failed and was skipped."""
     totals = {PASSED: 0, FAILED: 0, SKIPPED: 0}
 
-    def add(outcome, name, why):
+    def add(outcome, name, why, *comments):
         totals[outcome] += 1
         if outcome != PASSED:
             print(f'{directory}: {outcome}: {name}' + (f' ({why})' if why else ''))
+        if outcome == FAILED:
+            for line in comments:
+                print(f'    {line}')
 
     path = os.path.join(directory, 'meson-logs', 'testlog.json')
     try:

@@ -177,11 +177,25 @@ class Daemon(_Process):
             time.sleep(0.01)
 
     def stop(self, number=signal.SIGTERM, timeout_s=10):
-        """Sends the signal; returns the exit status and the seconds it took."""
+        """Sends the signal; returns the exit status, the seconds it took, and for how
+        many of them its main thread waited for a CPU that others had."""
+        waited_before = waited = _waited_for_cpu_s(self.pid)
         start = time.monotonic()
         self._process.send_signal(number)
-        status = self.wait(timeout_s)
-        return status, time.monotonic() - start
+        while self.alive and time.monotonic() - start < timeout_s:
+            waited = max(waited, _waited_for_cpu_s(self.pid))
+            time.sleep(0.005)
+        took_s = time.monotonic() - start
+        return self.wait(0), took_s, waited - waited_before
+
+
+def _waited_for_cpu_s(pid):
+    """How long the main thread of a process was runnable and did not run."""
+    try:
+        with open(f'/proc/{pid}/task/{pid}/schedstat') as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0
 
 
 def _is_socket(path):
