@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "feeder.h"
 
+#include "clock.h"
 #include "log.h"
 
 #include <errno.h>
@@ -56,14 +57,6 @@ struct feeder {
 	struct byte_ring *mix_rings; /* behind rings[], one for each source */
 	struct byte_ring rings[];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static unsigned n_mix_rings(const struct feeder_config *cfg)
 {
@@ -340,7 +333,7 @@ static bool feed_mix(struct feeder *f, struct byte_ring *ring, uint64_t now)
 static void feed(struct feeder *f)
 {
 	struct byte_ring *ring = neediest(f);
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 	bool fed;
 
 	if (ring == NULL) {

@@ -6,6 +6,7 @@
  */
 
 #include "budget.h"
+#include "clock.h"
 #include "eal.h"
 #include "feeder.h"
 #include "intake.h"
@@ -149,9 +150,8 @@ static void raise_fd_limit(unsigned n_guests)
 static int create_workers(struct daemon *d)
 {
 	const struct options *opt = &d->opt;
-	struct timespec now;
+	uint64_t epoch_ns = clock_now_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	for (unsigned i = 0; i < d->eal.n_polling; i++) {
 		struct worker_config cfg = {
 			.lcore = d->eal.polling[i],
@@ -164,7 +164,7 @@ static int create_workers(struct daemon *d)
 			.continue_unseeded = opt->continue_unseeded,
 			.max_bytes = opt->max_bytes,
 			.period_ns = (uint64_t)opt->period_ms * 1000000u,
-			.epoch_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+			.epoch_ns = epoch_ns,
 			.total_weight = d->n_guests,
 			.notify = session_notify,
 		};
@@ -302,13 +302,12 @@ static void reseed_all(struct daemon *d, bool due)
 static void keep_seeded(struct daemon *d)
 {
 	bool overdue = false;
-	struct timespec now;
+	uint64_t now_s = clock_now_ns() / 1000000000u;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (d->reseeded_s == 0)
-		d->reseeded_s = (uint64_t)now.tv_sec;
-	if ((uint64_t)now.tv_sec - d->reseeded_s >= d->opt.reseed_s) {
-		d->reseeded_s = (uint64_t)now.tv_sec;
+		d->reseeded_s = now_s;
+	if (now_s - d->reseeded_s >= d->opt.reseed_s) {
+		d->reseeded_s = now_s;
 		reseed_all(d, true);
 	}
 	for (unsigned i = 0; i < d->n_workers; i++)

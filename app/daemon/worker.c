@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker.h"
 
+#include "clock.h"
 #include "log.h"
 
 #include <rte_config.h>
@@ -44,7 +45,6 @@ struct worker {
 	bool shared_cpu;
 	bool limited; /* there is a budget: turns need the time */
 	uint64_t epoch_ns;
-	unsigned max_guests;
 	int (*notify)(struct guest *g);
 	struct nonce nonce;
 	struct keystream *keystream; /* LCORE: rw, while it runs; NULL: no DRBG */
@@ -137,7 +137,6 @@ int worker_create(const struct worker_config *cfg, struct worker **worker)
 	}
 	w->lcore = cfg->lcore;
 	w->shared_cpu = cfg->shared_cpu;
-	w->max_guests = cfg->max_guests;
 	w->epoch_ns = cfg->epoch_ns;
 	w->notify = cfg->notify;
 	budget_init(&w->budget, cfg->max_bytes, cfg->period_ns, cfg->total_weight, w->slots,
@@ -189,16 +188,6 @@ int worker_adopt(struct worker *w, struct guest *g, uint32_t weight_lo, uint32_t
 }
 
 /* The lcore's side */
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	/* Read from the vDSO. The TSC alone would do, but for the EAL's estimate of its rate, which
-	 * is rounded to 10 MHz: too coarse for a budget that is exact. */
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static void notify(struct worker *w, struct guest *g)
 {
@@ -283,7 +272,7 @@ static void reseed(struct worker *w)
 /* A turn for each guest, until a caller wants something: it may change the list. */
 static void sweep(struct worker *w)
 {
-	uint64_t now = w->limited ? now_ns() - w->epoch_ns : 0;
+	uint64_t now = w->limited ? clock_now_ns() - w->epoch_ns : 0;
 	bool busy = false;
 
 	if (__builtin_expect(__atomic_load_n(&w->reseed, __ATOMIC_RELAXED) != 0, 0))
