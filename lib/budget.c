@@ -1,57 +1,195 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "budget.h"
 
-#include <errno.h>
+#include "budget_lend.h"
+
 #include <string.h>
 
-void budget_init(struct budget *b, uint64_t bytes_per_period, uint64_t period_ns,
-	uint32_t total_weight, struct budget_slot *slots, unsigned max_slots)
+/* How often in a period those who wait are looked at; not more often, nor more seldom, than this.
+ */
+#define STEPS	    64
+#define STEP_MIN_NS UINT64_C(10000)
+#define STEP_MAX_NS UINT64_C(1000000)
+
+void budget_init(struct budget *b, const struct budget_config *cfg)
 {
 	memset(b, 0, sizeof(*b));
-	b->bytes_per_period = bytes_per_period;
-	b->period_ns = period_ns;
-	b->total_weight = total_weight;
-	b->slots = slots;
-	b->max_slots = max_slots;
+	b->cfg = *cfg;
 }
 
-int budget_add(struct budget *b, uint32_t weight_lo, uint32_t weight_hi, unsigned *slot)
+uint64_t budget_share(const struct budget_terms *t, uint64_t period)
 {
-	if (weight_lo >= weight_hi || weight_hi > b->total_weight)
-		return -EINVAL;
-	if (b->n_slots == b->max_slots)
-		return -ENOSPC;
-	*slot = b->n_slots++;
-	b->slots[*slot] = (struct budget_slot){.weight_lo = weight_lo, .weight_hi = weight_hi};
-	return 0;
-}
-
-uint64_t budget_share(
-	const struct budget *b, uint32_t weight_lo, uint32_t weight_hi, uint64_t period)
-{
-	unsigned __int128 bytes = b->bytes_per_period;
-	uint32_t w = b->total_weight;
+	unsigned __int128 amount = t->per_period;
+	uint32_t w = t->weight_total;
 	uint32_t phase = period % w;
 
+	if (t->per_period == BUDGET_UNLIMITED)
+		return BUDGET_UNLIMITED;
 	/* The quotients fit 64 bits: weight <= w, so each is at most B. */
-	return (uint64_t)((weight_hi * bytes + phase) / w) -
-	       (uint64_t)((weight_lo * bytes + phase) / w);
+	return (uint64_t)((t->weight_hi * amount + phase) / w) -
+	       (uint64_t)((t->weight_lo * amount + phase) / w);
 }
 
-void budget_refill(struct budget *b, uint64_t now_ns)
+void budget_open(struct budget_account *a, const struct budget_terms *terms, uint64_t once)
 {
-	uint64_t start_ns, period = now_ns / b->period_ns;
+	memset(a, 0, sizeof(*a));
+	a->terms = *terms;
+	a->kept = once;
+	a->next_from = UINT64_MAX;
+}
 
-	if (b->refill_ns != 0 && period == b->period)
-		return; /* the last period that the clock can count */
-	b->period = period;
-	start_ns = b->period * b->period_ns; /* <= now_ns */
-	b->refill_ns = start_ns > UINT64_MAX - b->period_ns ? UINT64_MAX : start_ns + b->period_ns;
-	b->tokens = 0;
-	for (unsigned i = 0; i < b->n_slots; i++) {
-		struct budget_slot *s = &b->slots[i];
+void budget_change(struct budget_account *a, const struct budget_terms *terms, uint64_t from_period)
+{
+	a->next = *terms;
+	a->next_from = from_period;
+}
 
-		s->tokens = budget_share(b, s->weight_lo, s->weight_hi, b->period);
-		b->tokens += s->tokens;
+static bool is_limited(const struct budget_terms *t)
+{
+	return t->per_period != BUDGET_UNLIMITED || t->cap != BUDGET_UNLIMITED;
+}
+
+void budget_join(struct budget *b, struct budget_account *a)
+{
+	b->cfg.accounts[b->n_accounts++] = a;
+	b->limited |= is_limited(&a->terms) || (a->next_from != UINT64_MAX && is_limited(&a->next));
+}
+
+void budget_leave(struct budget *b, struct budget_account *a)
+{
+	a->hungry = false;
+	for (unsigned i = 0; i < b->n_accounts; i++) {
+		if (b->cfg.accounts[i] == a) {
+			b->cfg.accounts[i] = b->cfg.accounts[--b->n_accounts];
+			return;
+		}
 	}
+}
+
+/* What it holds of this period's tokens and may use itself. */
+static uint64_t own(const struct budget_account *a)
+{
+	uint64_t room = a->terms.cap - a->used; /* never used more */
+
+	return a->tokens < room ? a->tokens : room;
+}
+
+/* What is over is kept, up to the depth; what was kept beyond it (given once) is not lost. */
+static void keep(struct budget_account *a)
+{
+	uint64_t room;
+
+	if (!a->started || a->kept >= a->terms.depth)
+		return;
+	room = a->terms.depth - a->kept;
+	a->kept += own(a) < room ? own(a) : room;
+}
+
+void budget_refill(const struct budget *b, struct budget_account *a)
+{
+	if (a->started && a->period == b->period)
+		return;
+	keep(a);
+	if (a->next_from != UINT64_MAX && b->period >= a->next_from) {
+		a->terms = a->next;
+		a->next_from = UINT64_MAX;
+	}
+	a->started = true;
+	a->period = b->period;
+	a->hungry = false;
+	a->used = 0;
+	a->tokens = budget_share(&a->terms, b->period);
+	a->pace = own(a);
+}
+
+uint64_t budget_part(uint64_t amount, uint64_t part)
+{
+	return (uint64_t)(((unsigned __int128)amount * part) >> 32);
+}
+
+/* How far 'at' is on the way between two times, of BUDGET_ONE. */
+static uint64_t way(uint64_t at, uint64_t from, uint64_t to)
+{
+	if (at >= to)
+		return BUDGET_ONE;
+	if (at <= from)
+		return 0;
+	return (uint64_t)(((unsigned __int128)(at - from) << 32) / (to - from));
+}
+
+static void start_period(struct budget *b, uint64_t now_ns)
+{
+	uint64_t period_ns = b->cfg.period_ns;
+
+	b->started = true;
+	b->period = now_ns / period_ns;
+	b->start_ns = b->period * period_ns; /* <= now_ns */
+	b->end_ns = b->start_ns > UINT64_MAX - period_ns ? UINT64_MAX : b->start_ns + period_ns;
+}
+
+/* How long those who wait may be left alone; at the end there is no time to lose. */
+static uint64_t step_ns(const struct budget *b)
+{
+	uint64_t step = b->cfg.period_ns / STEPS;
+
+	if (step > STEP_MAX_NS)
+		return STEP_MAX_NS;
+	return step < STEP_MIN_NS || b->final ? STEP_MIN_NS : step;
+}
+
+bool budget_advance_now(struct budget *b, uint64_t now_ns)
+{
+	const struct budget_config *cfg = &b->cfg;
+	uint64_t sixteenth = cfg->period_ns / 16, passed;
+
+	if (!b->started || now_ns >= b->end_ns)
+		start_period(b, now_ns);
+	passed = now_ns - b->start_ns;
+	b->release = cfg->smooth ? way(passed, 0, 14 * sixteenth) : BUDGET_ONE;
+	b->lent_pace = cfg->fair ? way(passed, sixteenth, 15 * sixteenth) : 0;
+	b->final = cfg->fair ? b->lent_pace == BUDGET_ONE : b->release == BUDGET_ONE;
+	b->next_ns = b->end_ns;
+	if ((cfg->fair || !b->final) && b->end_ns - now_ns > step_ns(b))
+		b->next_ns = now_ns + step_ns(b);
+	if (cfg->fair)
+		budget_lend(b);
+	return true;
+}
+
+/* What of its tokens has come. */
+static uint64_t released(const struct budget *b, const struct budget_account *a)
+{
+	uint64_t held = a->pace - budget_part(a->pace, b->release);
+	uint64_t tokens = own(a);
+
+	return tokens > held ? tokens - held : 0;
+}
+
+uint64_t budget_allowance_limited(struct budget *b, struct budget_account *a)
+{
+	uint64_t allowance;
+
+	budget_refill(b, a);
+	allowance = released(b, a);
+	if (__builtin_add_overflow(allowance, a->kept, &allowance))
+		allowance = BUDGET_UNLIMITED;
+	if (allowance < b->cfg.crumb && !b->final)
+		allowance = 0;
+	a->hungry = allowance == 0;
+	return allowance;
+}
+
+void budget_charge_limited(struct budget *b, struct budget_account *a, uint64_t amount)
+{
+	uint64_t tokens;
+
+	budget_refill(b, a);
+	tokens = released(b, a);
+	if (tokens > amount)
+		tokens = amount;
+	a->used += tokens;
+	if (a->tokens != BUDGET_UNLIMITED)
+		a->tokens -= tokens;
+	amount -= tokens;
+	a->kept -= amount < a->kept ? amount : a->kept;
 }

@@ -4,6 +4,9 @@
 /* A part that is not worth dividing further: a usual request. */
 #define SHARE_BYTES_MIN 64
 
+/* A request of Linux's driver: see end_of_allowance(). */
+#define LINUX_BYTES 64
+
 int rng_device_start(struct rng_device *dev, const struct virtq_config *ring, const char **why)
 {
 	struct virtq_config cfg = *ring;
@@ -43,21 +46,25 @@ static void close_short(struct rng_device *dev, struct virtq_burst *burst)
 	stats_add(&dev->stats.short_reqs, burst->n_reqs - before);
 }
 
+/* Complete what the burst has, and charge for the requests. */
+static void deliver(struct rng_device *dev, struct rng_supply *supply)
+{
+	budget_charge(supply->requests, &dev->requests, supply->burst.n_reqs);
+	complete(dev, &supply->burst);
+	dev->waiting = dev->starved = false;
+}
+
 /* No byte can be given now. A request that has some is not kept waiting for the rest. */
 static enum rng_result give_nothing(
-	struct rng_device *dev, struct rng_supply *supply, uint64_t allowance)
+	struct rng_device *dev, struct rng_supply *supply, bool throttled)
 {
-	struct virtq_burst *burst = &supply->burst;
-
-	virtq_burst_clear(burst);
-	if (allowance == 0 || entropy_is_dry(supply->entropy))
-		close_short(dev, burst);
-	if (burst->n_reqs > 0) {
-		complete(dev, burst);
-		dev->waiting = dev->starved = false;
-		return RNG_SERVED;
-	}
-	return wait_for(dev, allowance == 0 ? &dev->stats.throttled : &dev->stats.starved);
+	virtq_burst_clear(&supply->burst);
+	if (throttled ? budget_is_final(supply->bytes) : entropy_is_dry(supply->entropy))
+		close_short(dev, &supply->burst);
+	if (supply->burst.n_reqs == 0)
+		return wait_for(dev, throttled ? &dev->stats.throttled : &dev->stats.starved);
+	deliver(dev, supply);
+	return RNG_SERVED;
 }
 
 /*
@@ -77,36 +84,56 @@ static uint64_t fair_share(const struct rng_supply *supply, uint64_t at_hand, ui
 	return share < at_hand ? share : at_hand;
 }
 
-enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *supply, uint64_t now_ns)
+/*
+ * The allowance of this period ends in this burst: end the open request, too. Linux (6.1) asks for
+ * 64 bytes, and stops asking when it gets 33 to 63: then it gets half, and the rest next time.
+ */
+static void end_of_allowance(struct rng_device *dev, struct virtq_burst *burst)
+{
+	uint32_t len;
+
+	if (!virtq_is_open(&dev->vq))
+		return;
+	len = virtq_open_bytes(&dev->vq);
+	if (len > LINUX_BYTES / 2 && len + virtq_open_room(&dev->vq) == LINUX_BYTES)
+		virtq_trim(&dev->vq, burst, len - LINUX_BYTES / 2);
+}
+
+enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *supply)
 {
 	struct virtq_burst *burst = &supply->burst;
-	uint64_t allowance, max_bytes;
+	uint64_t allowance, max_bytes, max_reqs;
 	enum virtq_result r;
+	bool last;
 
 	if (!virtq_has_work(&dev->vq))
 		return RNG_IDLE;
 
-	allowance = budget_allowance(supply->budget, dev->budget_slot, now_ns);
+	max_reqs = budget_allowance(supply->requests, &dev->requests);
+	if (max_reqs == 0)
+		return wait_for(dev, &dev->stats.throttled);
+	allowance = budget_allowance(supply->bytes, &dev->bytes);
+	if (allowance == 0)
+		return give_nothing(dev, supply, true);
 	max_bytes = allowance < supply->turn_bytes ? allowance : supply->turn_bytes;
-	if (max_bytes > 0) {
-		size_t at_hand = entropy_avail(supply->entropy, max_bytes);
-
-		max_bytes = fair_share(supply, at_hand, max_bytes);
-	}
+	max_bytes = fair_share(supply, entropy_avail(supply->entropy, max_bytes), max_bytes);
 	if (max_bytes == 0)
-		return give_nothing(dev, supply, allowance);
+		return give_nothing(dev, supply, false);
 
-	r = virtq_gather(&dev->vq, max_bytes, burst);
+	r = virtq_gather_some(&dev->vq, max_bytes, max_reqs, burst);
+	last = burst->bytes == allowance && burst->n_reqs < max_reqs && r != VIRTQ_BROKEN &&
+	       budget_is_final(supply->bytes);
+	if (last)
+		end_of_allowance(dev, burst);
 	if (entropy_fill(supply->entropy, burst->segs, burst->n_segs, burst->bytes) != 0) {
 		virtq_abandon(&dev->vq, burst);
 		return wait_for(dev, &dev->stats.starved);
 	}
-	budget_charge(supply->budget, dev->budget_slot, burst->bytes);
+	budget_charge(supply->bytes, &dev->bytes, burst->bytes);
 	stats_add(&dev->stats.bytes, burst->bytes);
-	if (r != VIRTQ_BROKEN && burst->bytes == allowance)
+	if (last)
 		close_short(dev, burst);
-	complete(dev, burst);
-	dev->waiting = dev->starved = false;
+	deliver(dev, supply);
 	if (r == VIRTQ_BROKEN) {
 		stats_add(&dev->stats.broken, 1);
 		return RNG_BROKEN;
@@ -119,7 +146,9 @@ void rng_device_stop(struct rng_device *dev, struct rng_supply *supply)
 	if (dev->vq.broken == NULL) {
 		virtq_burst_clear(&supply->burst);
 		close_short(dev, &supply->burst);
-		complete(dev, &supply->burst);
+		deliver(dev, supply);
 	}
 	virtq_rewind(&dev->vq);
+	budget_content(&dev->bytes);
+	budget_content(&dev->requests);
 }

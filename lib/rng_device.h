@@ -6,9 +6,12 @@
  * One guest's entropy device (virtio 1.3 §5.4): its memory, its requestq, its part of the budget.
  *
  * rng_device_poll() does one bounded turn: it takes requests from the ring as far as the guest's
- * allowance, the bytes at hand and the turn's bounds go, fills and completes them. With no
+ * allowances, the bytes at hand and the turn's bounds go, fills and completes them. With no
  * allowance or no bytes it leaves the ring alone. It takes no lock, makes no system call, and
  * never waits.
+ *
+ * A guest has two allowances, of bytes and of requests. A request that is larger than what is left
+ * of the bytes is completed short, when no more is to come in the period.
  *
  * Thread safety: none. The lcore that owns the device calls; 'stats' alone may be read by others.
  */
@@ -22,7 +25,7 @@
 struct rng_device {
 	struct guest_mem mem;
 	struct virtq vq;
-	unsigned budget_slot;
+	struct budget_account bytes, requests;
 	bool call_owed; /* completed requests that the driver wants to be notified of */
 	bool waiting;	/* the last turn found work that it could not do */
 	bool starved;	/* it was for want of bytes, not of an allowance */
@@ -31,7 +34,7 @@ struct rng_device {
 
 /** What turns draw on. One per lcore; every turn uses it anew. */
 struct rng_supply {
-	struct budget *budget;
+	struct budget *bytes, *requests; /* that the guests' accounts have joined */
 	struct entropy *entropy;
 	uint64_t turn_bytes; /* at most in one turn, > 0 */
 	unsigned sharers;    /* guests that want bytes while there are too few; 0 counts as 1 */
@@ -48,18 +51,14 @@ enum rng_result {
 /**
  * Start on a guest's ring.
  *
- * @param dev  'mem' is set up; 'budget_slot' and 'stats' are the slot's and are kept
+ * @param dev  'mem' is set up; accounts and 'stats' are the socket's and are kept
  * @param why  set to what is wrong when the ring is refused
  * @return     0 or -EINVAL, as virtq_init()
  */
 int rng_device_start(struct rng_device *dev, const struct virtq_config *ring, const char **why);
 
-/**
- * One turn.
- *
- * @param now_ns  for the budget, as budget_allowance() has it
- */
-enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *supply, uint64_t now_ns);
+/** One turn. The budgets were told the time. */
+enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *supply);
 
 /**
  * Stop, with nothing half done: a request that was begun is completed with what it has, or given

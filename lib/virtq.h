@@ -120,17 +120,88 @@ static inline bool virtq_has_work(struct virtq *vq)
 	return vq->avail_seen != vq->cfg.last_avail;
 }
 
+/** What to look at for new work: small, so that hundreds of idle rings are looked at fast. */
+struct virtq_watch {
+	const uint16_t *word; /* of the guest's */
+	uint16_t mask, value;
+	bool equal; /* there is work when (*word & mask) == value; else when it is not */
+};
+
+/** What tells of work from now on. There may be work, or an open chain: then it fires at once. */
+static inline void virtq_watch(const struct virtq *vq, struct virtq_watch *w)
+{
+	w->word = &vq->cfg.avail->idx;
+	w->mask = vq->chain.active ? 0 : 0xffff;
+	w->value = vq->chain.active ? 1 : htole16(vq->cfg.last_avail);
+	w->equal = false;
+}
+
+/** May there be work? One load. */
+static inline bool virtq_watch_fired(const struct virtq_watch *w)
+{
+	uint16_t word = __atomic_load_n(w->word, __ATOMIC_RELAXED);
+
+	return ((word & w->mask) == w->value) == w->equal;
+}
+
+/** Make it fire, whatever the ring says. */
+static inline void virtq_watch_always(struct virtq_watch *w)
+{
+	w->mask = 0;
+	w->value = 1;
+	w->equal = false;
+}
+
 /**
  * Collect up to 'max_bytes' bytes of room. The caller then writes all of it.
  *
  * @param max_bytes  > 0
+ * @param max_reqs   requests that may be finished, > 0; more than VIRTQ_BURST_REQS are never
  */
-enum virtq_result virtq_gather(struct virtq *vq, uint64_t max_bytes, struct virtq_burst *burst);
+enum virtq_result virtq_gather_some(
+	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *burst);
+
+/** As many requests as a burst holds. */
+static inline enum virtq_result virtq_gather(
+	struct virtq *vq, uint64_t max_bytes, struct virtq_burst *burst)
+{
+	return virtq_gather_some(vq, max_bytes, VIRTQ_BURST_REQS, burst);
+}
 
 /** Has a chain been begun, and not finished? */
 static inline bool virtq_is_open(const struct virtq *vq)
 {
 	return vq->chain.active;
+}
+
+/** Bytes that the open chain has, those of the burst included. */
+static inline uint32_t virtq_open_bytes(const struct virtq *vq)
+{
+	return vq->chain.written;
+}
+
+/** Room that is left in the descriptor that the open chain is at. */
+static inline uint32_t virtq_open_room(const struct virtq *vq)
+{
+	return vq->chain.len;
+}
+
+/**
+ * Cut 'len_bytes' off the end of a burst that ends in an open chain, which is then to be closed
+ * short. No effect when they are not in one segment.
+ */
+static inline void virtq_trim(struct virtq *vq, struct virtq_burst *burst, uint32_t len_bytes)
+{
+	struct iovec *seg;
+
+	if (burst->n_segs == 0)
+		return;
+	seg = &burst->segs[burst->n_segs - 1];
+	if (seg->iov_len <= len_bytes)
+		return;
+	seg->iov_len -= len_bytes;
+	burst->bytes -= len_bytes;
+	vq->chain.written -= len_bytes;
 }
 
 /** Make 'burst' one that holds nothing. */

@@ -221,18 +221,21 @@ end:
 	return VIRTQ_OK;
 }
 
-enum virtq_result virtq_gather(struct virtq *vq, uint64_t max_bytes, struct virtq_burst *b)
+enum virtq_result virtq_gather_some(
+	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *b)
 {
 	unsigned descs_left = VIRTQ_BURST_DESCS;
 	enum virtq_result r = VIRTQ_OK;
+
+	if (max_reqs > VIRTQ_BURST_REQS)
+		max_reqs = VIRTQ_BURST_REQS;
 
 	virtq_burst_clear(b);
 	if (vq->broken != NULL)
 		return VIRTQ_BROKEN;
 	for (;;) {
 		if (!vq->chain.active) {
-			if (b->n_reqs == VIRTQ_BURST_REQS || b->bytes == max_bytes ||
-				descs_left == 0)
+			if (b->n_reqs == max_reqs || b->bytes == max_bytes || descs_left == 0)
 				return VIRTQ_OK;
 			r = chain_begin(vq);
 			if (r != VIRTQ_OK)

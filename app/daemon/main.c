@@ -12,9 +12,11 @@
 #include "intake.h"
 #include "log.h"
 #include "options.h"
+#include "placement.h"
 #include "session.h"
 #include "sockets.h"
 #include "stats.h"
+#include "terms.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -43,6 +45,9 @@
 #define FDS_PER_GUEST 13
 #define FDS_OWN	      64
 
+/* Less than a usual request is not given out while more is to come in the period. */
+#define CRUMB_BYTES 64
+
 /* How often MAIN looks at what cannot be told to it. */
 #define TICK_MS 500
 
@@ -60,6 +65,8 @@ struct daemon {
 	struct feeder *feeder;
 	unsigned n_workers;
 	struct worker *workers[OPTIONS_LCORES_MAX];
+	/* Where lcores lend to each other what their guests do not use */
+	struct budget_exchange *exchanges; /* of bytes, and of requests */
 	unsigned n_guests;
 	struct guest *guests;
 	const char **faults; /* of each guest, as last logged */
@@ -147,11 +154,31 @@ static void raise_fd_limit(unsigned n_guests)
 			n_guests, (uintmax_t)need, (uintmax_t)limit.rlim_cur);
 }
 
+/* How lcore number 'index' keeps one of its two budgets. */
+static struct budget_config budget_config(
+	const struct daemon *d, unsigned index, uint64_t crumb, struct budget_exchange *exchange)
+{
+	return (struct budget_config){
+		.period_ns = (uint64_t)d->opt.period_ms * 1000000u,
+		.smooth = d->opt.smooth,
+		.fair = d->opt.fair,
+		.crumb = crumb,
+		.exchange = d->eal.n_polling > 1 ? exchange : NULL,
+		.lcore = index,
+		.n_lcores = d->eal.n_polling,
+	};
+}
+
 static int create_workers(struct daemon *d)
 {
 	const struct options *opt = &d->opt;
 	uint64_t epoch_ns = clock_now_ns();
+	size_t size = 2 * sizeof(d->exchanges[0]);
 
+	d->exchanges = aligned_alloc(_Alignof(struct budget_exchange), size);
+	if (d->exchanges == NULL)
+		return -ENOMEM;
+	memset(d->exchanges, 0, size);
 	for (unsigned i = 0; i < d->eal.n_polling; i++) {
 		struct worker_config cfg = {
 			.lcore = d->eal.polling[i],
@@ -162,10 +189,10 @@ static int create_workers(struct daemon *d)
 			.seed_bytes = d->seed_bytes,
 			.reseed_bytes = opt->reseed_bytes,
 			.continue_unseeded = opt->continue_unseeded,
-			.max_bytes = opt->max_bytes,
-			.period_ns = (uint64_t)opt->period_ms * 1000000u,
+			.bytes = budget_config(d, i, CRUMB_BYTES, &d->exchanges[0]),
+			.requests = budget_config(d, i, 1, &d->exchanges[1]),
 			.epoch_ns = epoch_ns,
-			.total_weight = d->n_guests,
+			.turn_bytes = opt->turn_bytes,
 			.notify = session_notify,
 		};
 		int err = worker_create(&cfg, &d->workers[i]);
@@ -186,30 +213,59 @@ static int create_guests(struct daemon *d)
 	memset(d->guests, 0, d->n_guests * sizeof(d->guests[0]));
 	for (unsigned i = 0; i < d->n_guests; i++) {
 		struct guest *g = &d->guests[i];
-		int err;
+		struct terms terms;
 
 		g->index = i;
 		sockets_path(d->opt.socket_path, i, g->path);
-		err = worker_adopt(d->workers[i % d->n_workers], g, i, i + 1);
+		terms_of(&d->opt, i, &terms);
+		budget_open(&g->dev.bytes, &terms.bytes, terms.once_bytes);
+		budget_open(&g->dev.requests, &terms.requests, 0);
+	}
+	return 0;
+}
+
+static int start_workers(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->n_workers; i++) {
+		int err = worker_start(d->workers[i]);
+
 		if (err != 0)
 			return err;
 	}
+	for (unsigned i = 0; i < d->n_guests; i++)
+		worker_join(d->workers[i % d->n_workers], &d->guests[i]);
+	placement_init(d->workers, d->n_workers);
 	return 0;
+}
+
+static void describe_budget(const struct options *opt, char *text, size_t size)
+{
+	char bytes[32] = "", requests[32] = "";
+
+	if (opt->max_bytes != BUDGET_UNLIMITED)
+		snprintf(bytes, sizeof(bytes), "%" PRIu64 " bytes", opt->max_bytes);
+	if (opt->max_requests != BUDGET_UNLIMITED)
+		snprintf(requests, sizeof(requests), "%" PRIu64 " requests", opt->max_requests);
+	if (bytes[0] == '\0' && requests[0] == '\0')
+		snprintf(text, size, "without limit for all");
+	else
+		snprintf(text, size, "%s%s%s in %" PRIu32 " ms for all, %s sharing%s", bytes,
+			bytes[0] != '\0' && requests[0] != '\0' ? " and " : "", requests,
+			opt->period_ms, opt->fair ? "fair" : "strict",
+			opt->smooth ? ", smooth refill" : "");
 }
 
 /* One line that says what is served, where, by which lcores, within what budget. */
 static void say_what_is_served(const struct daemon *d)
 {
 	const struct options *opt = &d->opt;
-	char lcores[256] = "", budget[128] = "without limit", range[16] = "";
+	char lcores[256] = "", budget[192], range[16] = "";
 	size_t len = 0;
 
 	for (unsigned i = 0; i < d->n_workers && len < sizeof(lcores); i++)
 		len += (size_t)snprintf(lcores + len, sizeof(lcores) - len, "%s%u",
 			i > 0 ? "," : "", worker_lcore(d->workers[i]));
-	if (opt->max_bytes != BUDGET_UNLIMITED)
-		snprintf(budget, sizeof(budget), "%" PRIu64 " bytes in %" PRIu32 " ms for all",
-			opt->max_bytes, opt->period_ms);
+	describe_budget(opt, budget, sizeof(budget));
 	if (d->n_guests > 1)
 		snprintf(range, sizeof(range), "..%u", d->n_guests - 1);
 	LOG(NOTICE, "serving %u guest%s at %s0%s from %s%s%s, lcore%s %s polling, %s", d->n_guests,
@@ -247,8 +303,8 @@ static int start(struct daemon *d)
 		err = create_guests(d);
 	if (err == 0)
 		err = feeder_start(d->feeder);
-	for (unsigned i = 0; i < d->n_workers && err == 0; i++)
-		err = worker_start(d->workers[i]);
+	if (err == 0)
+		err = start_workers(d);
 	if (err != 0) {
 		LOG(ERR, "cannot start: %s", strerror(-err));
 		return err;
@@ -272,6 +328,7 @@ static void stop(struct daemon *d)
 	for (unsigned i = 0; i < d->n_workers; i++)
 		worker_destroy(d->workers[i]);
 	feeder_destroy(d->feeder);
+	free(d->exchanges);
 	free(d->guests);
 	free(d->faults);
 }

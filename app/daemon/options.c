@@ -2,11 +2,12 @@
 #include "options.h"
 
 #include "budget.h"
+#include "parse.h"
 #include "version.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,19 @@ static const char usage[] =
 	"                            2^63-1; each socket has an equal share (no limit)\n"
 	"  -p, --period MS           length of that period in milliseconds: 1 to 2^32-1\n"
 	"                            (65536)\n"
+	"      --max-requests N      requests of all guests together in a period: 1 to 2^63-1\n"
+	"                            (no limit)\n"
+	"      --sharing HOW         strict: a share that is not used is gone; fair: others\n"
+	"                            that want more get it (strict)\n"
+	"      --refill HOW          period: shares are there at its start; smooth: they come\n"
+	"                            evenly (period)\n"
+	"      --burst BYTES         what a guest may keep of its share for later periods (0)\n"
+	"      --burst-once BYTES    what a guest may have beyond its share, one time (0)\n"
+	"      --guest N[-M],KEY=VALUE,...  other terms for these sockets, given as often as\n"
+	"                            needed; keys: weight (1 to 1000, 1), cap (most bytes in a\n"
+	"                            period), burst, burst-once\n"
+	"      --turn-bytes BYTES    what one guest gets at most before the next one has its\n"
+	"                            turn: 64 to 2^30 (256Ki)\n"
 	"  -f, --filename FILE       where the random bytes come from (/dev/urandom); given\n"
 	"      --rng-source FILE     again, up to 8 times: the next serves when one fails\n"
 	"      --source-mode MODE    passthrough: guests get the source's own bytes;\n"
@@ -49,7 +63,14 @@ static const char usage[] =
 	"CPU for control. With -- the words before it go to the EAL as they are.\n";
 
 enum {
-	OPT_SOURCE_MODE = 256,
+	OPT_MAX_REQUESTS = 256,
+	OPT_SHARING,
+	OPT_REFILL,
+	OPT_BURST,
+	OPT_BURST_ONCE,
+	OPT_GUEST,
+	OPT_TURN_BYTES,
+	OPT_SOURCE_MODE,
 	OPT_SOURCE_ENTROPY,
 	OPT_SOURCE_MIX,
 	OPT_SOURCE_FAILURE,
@@ -69,6 +90,13 @@ static const struct option long_options[] = {
 	{"socket-count", required_argument, NULL, 'c'},
 	{"max-bytes", required_argument, NULL, 'm'},
 	{"period", required_argument, NULL, 'p'},
+	{"max-requests", required_argument, NULL, OPT_MAX_REQUESTS},
+	{"sharing", required_argument, NULL, OPT_SHARING},
+	{"refill", required_argument, NULL, OPT_REFILL},
+	{"burst", required_argument, NULL, OPT_BURST},
+	{"burst-once", required_argument, NULL, OPT_BURST_ONCE},
+	{"guest", required_argument, NULL, OPT_GUEST},
+	{"turn-bytes", required_argument, NULL, OPT_TURN_BYTES},
 	{"filename", required_argument, NULL, 'f'},
 	{"rng-source", required_argument, NULL, 'f'},
 	{"source-mode", required_argument, NULL, OPT_SOURCE_MODE},
@@ -101,91 +129,6 @@ __attribute__((format(printf, 1, 2))) static enum options_result refuse(const ch
 	va_end(ap);
 	fputs("; see --help\n", stderr);
 	return OPTIONS_REFUSED;
-}
-
-/* Decimal digits alone: no sign, no space, no suffix. */
-static int parse_number(const char *s, char **end, uint64_t *value)
-{
-	unsigned long long v;
-
-	if (!isdigit((unsigned char)s[0]))
-		return -EINVAL;
-	errno = 0;
-	v = strtoull(s, end, 10);
-	if (errno != 0)
-		return -ERANGE;
-	*value = v;
-	return 0;
-}
-
-int options_parse_bytes(const char *s, uint64_t *bytes)
-{
-	static const char prefixes[] = "kMGT";
-	const char *prefix;
-	unsigned base, power;
-	uint64_t v;
-	char *end;
-	int err;
-
-	err = parse_number(s, &end, &v);
-	if (err != 0)
-		return err;
-	if (*end != '\0') {
-		prefix = strchr(prefixes, *end == 'K' ? 'k' : *end);
-		if (prefix == NULL)
-			return -EINVAL;
-		base = end[1] == 'i' ? 1024 : 1000;
-		if (end[base == 1024 ? 2 : 1] != '\0')
-			return -EINVAL;
-		for (power = prefix - prefixes + 1; power > 0; power--)
-			if (__builtin_mul_overflow(v, base, &v))
-				return -ERANGE;
-	}
-	*bytes = v;
-	return 0;
-}
-
-static int parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *value)
-{
-	char *end;
-	int err = parse_number(s, &end, value);
-
-	if (err == 0 && *end != '\0')
-		err = -EINVAL;
-	if (err == 0 && (*value < min || *value > max))
-		err = -ERANGE;
-	return err;
-}
-
-/* "2,4-6" */
-static int parse_list(const char *s, unsigned *list, unsigned max, unsigned *n)
-{
-	uint64_t first, last;
-	char *end;
-
-	*n = 0;
-	for (;;) {
-		if (parse_number(s, &end, &first) != 0)
-			return -EINVAL;
-		last = first;
-		if (*end == '-' && parse_number(end + 1, &end, &last) != 0)
-			return -EINVAL;
-		if (first > last || last > UINT16_MAX)
-			return -EINVAL;
-		for (; first <= last; first++) {
-			for (unsigned i = 0; i < *n; i++)
-				if (list[i] == first)
-					return -EINVAL;
-			if (*n == max)
-				return -EINVAL;
-			list[(*n)++] = (unsigned)first;
-		}
-		if (*end == '\0')
-			return 0;
-		if (*end != ',')
-			return -EINVAL;
-		s = end + 1;
-	}
 }
 
 static int parse_octal(const char *s, mode_t *mode)
@@ -226,6 +169,126 @@ static int parse_bits(const char *s, double *bits)
 	return *bits >= 0.1 && *bits <= 8 ? 0 : -ERANGE;
 }
 
+/* "KEY=VALUE" of a --guest option. */
+static enum options_result parse_guest_key(
+	const char *arg, const char *key, const char *value, struct options_rule *rule)
+{
+	const bool is_weight = strcmp(key, "weight") == 0;
+	uint64_t v, *to;
+	int err;
+
+	if (strcmp(key, "cap") == 0)
+		to = &rule->cap;
+	else if (strcmp(key, "burst") == 0)
+		to = &rule->burst;
+	else if (strcmp(key, "burst-once") == 0)
+		to = &rule->burst_once;
+	else if (is_weight)
+		to = &rule->weight;
+	else
+		return refuse("--guest '%s' has a key that is not weight, cap, burst or "
+			      "burst-once: '%s'",
+			arg, key);
+	if (is_weight)
+		err = parse_range(value, 1, OPTIONS_WEIGHT_MAX, &v);
+	else
+		err = parse_bytes(value, to == &rule->cap, INT64_MAX, &v);
+	if (err != 0)
+		return refuse("--guest '%s' has a bad value for %s: '%s'", arg, key, value);
+	*to = v;
+	return OPTIONS_RUN;
+}
+
+/* "N[-M],KEY=VALUE,...", into the next rule. */
+static enum options_result parse_guest(const char *arg, struct options *opt)
+{
+	struct options_rule *rule = &opt->rules[opt->n_rules];
+	char text[256], *rest = text, *key;
+
+	if (opt->n_rules == OPTIONS_RULES_MAX)
+		return refuse("--guest '%s' is one more than the %d there can be: use ranges", arg,
+			OPTIONS_RULES_MAX);
+	if ((size_t)snprintf(text, sizeof(text), "%s", arg) >= sizeof(text))
+		return refuse("--guest '%s' is too long", arg);
+	*rule = (struct options_rule){.cap = OPTIONS_AS_IT_WAS,
+		.burst = OPTIONS_AS_IT_WAS,
+		.burst_once = OPTIONS_AS_IT_WAS,
+		.weight = OPTIONS_AS_IT_WAS};
+	if (parse_span(strsep(&rest, ","), &rule->first, &rule->last) != 0 || rest == NULL)
+		return refuse("--guest '%s' does not begin with the number of a socket, or two of "
+			      "them, such as 0,weight=2 or 4-7,cap=1M",
+			arg);
+	while ((key = strsep(&rest, ",")) != NULL) {
+		char *value = key;
+		enum options_result r;
+
+		key = strsep(&value, "=");
+		r = parse_guest_key(arg, key, value != NULL ? value : "", rule);
+		if (r != OPTIONS_RUN)
+			return r;
+	}
+	opt->n_rules++;
+	return OPTIONS_RUN;
+}
+
+/* One of two words. */
+static enum options_result parse_choice(
+	const char *name, const char *arg, const char *no, const char *yes, bool *value)
+{
+	if (strcmp(arg, no) != 0 && strcmp(arg, yes) != 0)
+		return refuse("%s '%s' is not %s or %s", name, arg, no, yes);
+	*value = strcmp(arg, yes) == 0;
+	return OPTIONS_RUN;
+}
+
+static enum options_result parse_amount(const char *name, const char *arg, uint64_t min,
+	uint64_t max, const char *range, uint64_t *value)
+{
+	if (parse_bytes(arg, min, max, value) != 0)
+		return refuse("%s '%s' is not a number of bytes from %s, such as 512, 64k or 1Mi",
+			name, arg, range);
+	return OPTIONS_RUN;
+}
+
+/* What guests may have. */
+static enum options_result parse_budget_option(int c, const char *arg, struct options *opt)
+{
+	uint64_t v;
+
+	switch (c) {
+	case 'm':
+		return parse_amount(
+			"--max-bytes", arg, 1, INT64_MAX, "1 to 2^63-1", &opt->max_bytes);
+	case 'p':
+		if (parse_range(arg, 1, UINT32_MAX, &v) != 0)
+			return refuse(
+				"--period '%s' is not a whole number of milliseconds from 1 to "
+				"4294967295",
+				arg);
+		opt->period_ms = (uint32_t)v;
+		return OPTIONS_RUN;
+	case OPT_MAX_REQUESTS:
+		if (parse_range(arg, 1, INT64_MAX, &opt->max_requests) != 0)
+			return refuse(
+				"--max-requests '%s' is not a whole number from 1 to 2^63-1", arg);
+		return OPTIONS_RUN;
+	case OPT_SHARING:
+		return parse_choice("--sharing", arg, "strict", "fair", &opt->fair);
+	case OPT_REFILL:
+		return parse_choice("--refill", arg, "period", "smooth", &opt->smooth);
+	case OPT_BURST:
+		return parse_amount("--burst", arg, 0, INT64_MAX, "0 to 2^63-1", &opt->burst);
+	case OPT_BURST_ONCE:
+		return parse_amount(
+			"--burst-once", arg, 0, INT64_MAX, "0 to 2^63-1", &opt->burst_once);
+	case OPT_GUEST:
+		return parse_guest(arg, opt);
+	default: /* OPT_TURN_BYTES */
+		return parse_amount(
+			"--turn-bytes", arg, 64, 1 << 30, "64 to 2^30", &opt->turn_bytes);
+	}
+}
+
 /* What is made of the source. */
 static enum options_result parse_entropy_option(int c, const char *arg, struct options *opt)
 {
@@ -233,10 +296,7 @@ static enum options_result parse_entropy_option(int c, const char *arg, struct o
 
 	switch (c) {
 	case OPT_SOURCE_MODE:
-		if (strcmp(arg, "passthrough") != 0 && strcmp(arg, "drbg") != 0)
-			return refuse("--source-mode '%s' is not passthrough or drbg", arg);
-		opt->drbg = strcmp(arg, "drbg") == 0;
-		return OPTIONS_RUN;
+		return parse_choice("--source-mode", arg, "passthrough", "drbg", &opt->drbg);
 	case OPT_SOURCE_ENTROPY:
 		if (parse_bits(arg, &opt->source_entropy) != 0)
 			return refuse(
@@ -249,20 +309,13 @@ static enum options_result parse_entropy_option(int c, const char *arg, struct o
 		opt->drbg_only = "--source-mix";
 		return OPTIONS_RUN;
 	case OPT_SOURCE_FAILURE:
-		if (strcmp(arg, "stop") != 0 && strcmp(arg, "continue") != 0)
-			return refuse("--source-failure '%s' is not stop or continue", arg);
-		opt->continue_unseeded = strcmp(arg, "continue") == 0;
 		opt->drbg_only = "--source-failure";
-		return OPTIONS_RUN;
+		return parse_choice(
+			"--source-failure", arg, "stop", "continue", &opt->continue_unseeded);
 	case OPT_RESEED_BYTES:
-		if (options_parse_bytes(arg, &v) != 0 || v < 1 || v > INT64_MAX)
-			return refuse(
-				"--reseed-bytes '%s' is not a number of bytes from 1 to 2^63-1, "
-				"such as 64Mi",
-				arg);
-		opt->reseed_bytes = v;
 		opt->drbg_only = "--reseed-bytes";
-		return OPTIONS_RUN;
+		return parse_amount(
+			"--reseed-bytes", arg, 1, INT64_MAX, "1 to 2^63-1", &opt->reseed_bytes);
 	default: /* OPT_RESEED_TIME */
 		if (parse_range(arg, 1, UINT32_MAX, &v) != 0)
 			return refuse(
@@ -293,20 +346,15 @@ static enum options_result parse_one(int c, const char *arg, struct options *opt
 		opt->socket_count = (uint32_t)v;
 		break;
 	case 'm':
-		if (options_parse_bytes(arg, &v) != 0 || v < 1 || v > INT64_MAX)
-			return refuse("--max-bytes '%s' is not a number of bytes from 1 to 2^63-1, "
-				      "such as 512, 64k or 1Mi",
-				arg);
-		opt->max_bytes = v;
-		break;
 	case 'p':
-		if (parse_range(arg, 1, UINT32_MAX, &v) != 0)
-			return refuse(
-				"--period '%s' is not a whole number of milliseconds from 1 to "
-				"4294967295",
-				arg);
-		opt->period_ms = (uint32_t)v;
-		break;
+	case OPT_MAX_REQUESTS:
+	case OPT_SHARING:
+	case OPT_REFILL:
+	case OPT_BURST:
+	case OPT_BURST_ONCE:
+	case OPT_GUEST:
+	case OPT_TURN_BYTES:
+		return parse_budget_option(c, arg, opt);
 	case 'f':
 		if (arg[0] == '\0')
 			return refuse("--filename is empty: give a file such as /dev/urandom");
@@ -368,6 +416,8 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 		.socket_count = 1,
 		.period_ms = 65536,
 		.max_bytes = BUDGET_UNLIMITED,
+		.max_requests = BUDGET_UNLIMITED,
+		.turn_bytes = 256 * 1024,
 		.reseed_bytes = UINT64_C(1) << 30,
 		.reseed_s = 60,
 		.socket_mode = 0600,
@@ -407,6 +457,11 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 	if (opt->drbg_only != NULL && !opt->drbg)
 		return refuse(
 			"%s is for --source-mode drbg: add that, or leave it out", opt->drbg_only);
+	for (unsigned i = 0; i < opt->n_rules; i++)
+		if (opt->rules[i].last >= opt->socket_count)
+			return refuse("--guest names socket %" PRIu64
+				      ", but --socket-count has only 0 to %" PRIu32,
+				opt->rules[i].last, opt->socket_count - 1);
 	if (opt->n_sources == 0)
 		opt->sources[opt->n_sources++] = "/dev/urandom";
 	return OPTIONS_RUN;

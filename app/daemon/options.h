@@ -20,11 +20,34 @@
 /** rte_vhost serves this many guests in a process in server mode: see README, "Limits". */
 #define OPTIONS_SOCKETS_MAX 511
 
+/** --guest options that may be given; each may be for many sockets. */
+#define OPTIONS_RULES_MAX 64
+
+#define OPTIONS_WEIGHT_MAX 1000
+
+/** In a rule: nothing is said of it. */
+#define OPTIONS_AS_IT_WAS UINT64_MAX
+
+/** Terms of some sockets that are not as those of all. */
+struct options_rule {
+	uint64_t first, last; /* numbers of the sockets */
+	uint64_t weight;
+	uint64_t cap;
+	uint64_t burst, burst_once;
+};
+
 struct options {
 	const char *socket_path;
 	uint32_t socket_count;
 	uint32_t period_ms;
-	uint64_t max_bytes; /* BUDGET_UNLIMITED when not given */
+	uint64_t max_bytes;    /* BUDGET_UNLIMITED when not given */
+	uint64_t max_requests; /* so, too */
+	bool fair;	       /* --sharing */
+	bool smooth;	       /* --refill */
+	uint64_t burst, burst_once;
+	uint64_t turn_bytes;
+	unsigned n_rules;
+	struct options_rule rules[OPTIONS_RULES_MAX]; /* --guest; later ones win */
 	unsigned n_sources;
 	const char *sources[OPTIONS_SOURCES_MAX]; /* in the order of preference */
 	double source_entropy;			  /* bits in a byte; 0: by the kind of source */
@@ -60,13 +83,5 @@ enum options_result options_parse(int argc, char **argv, struct options *opt);
  * @return  its index in argv, or 0 when there is none
  */
 int options_find_separator(int argc, char **argv);
-
-/**
- * A number of bytes: digits, then nothing, or k, M, G, T (powers of 1000), or Ki, Mi, Gi, Ti
- * (powers of 1024). 'K' is taken for 'k'.
- *
- * @return  0; -EINVAL when 's' is no such number; -ERANGE when it exceeds 2^64-1
- */
-int options_parse_bytes(const char *s, uint64_t *bytes);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "conn.h"
 #include "log.h"
+#include "placement.h"
 #include "worker.h"
 
 #include <rte_config.h>
@@ -68,6 +69,7 @@ struct session {
 	bool mem_unsound;    /* it was accepted by the library, but is not sound */
 	bool ring_broken;    /* the ring lied: not served until it is stopped */
 	bool attached;	     /* the guest is with its worker, by this session */
+	bool placed;	     /* the guest has the worker that suits its memory */
 	const char *refused; /* what the log last said was wrong with the ring */
 	uint64_t requests_before, bytes_before; /* counters when the front-end came */
 };
@@ -171,6 +173,9 @@ static void resume(struct session *s)
 		return;
 	}
 	s->refused = NULL;
+	if (!s->placed)
+		placement_choose(g);
+	s->placed = true;
 	g->vid = s->vid;
 	/* What was completed before may be unknown to the driver: rte_vhost decides. */
 	g->dev.call_owed = true;
@@ -421,6 +426,7 @@ static int on_new_device(int vid)
 	if (s == NULL)
 		return -1;
 	s->running = true;
+	s->placed = false;
 	resume(s);
 	if (s->attached)
 		LOG_LIMITED(&limit, INFO, "guest %u: served by lcore %u, ring of %u",

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "roster.h"
 
 #include <rte_config.h>
 #include <rte_launch.h>
@@ -20,9 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What one guest may be given in one turn: some 50 microseconds of copying. */
-#define TURN_BYTES (256u * 1024)
-
 /*
  * rte_vhost keeps its own index of what it last signalled, modulo 65,536, and compares: it must be
  * asked before it could take a long way for a short one.
@@ -32,7 +30,10 @@
 /* How often a caller looks for the lcore's answer before it gives up its CPU. */
 #define CALL_SPINS 1000
 
-enum call_op { CALL_ATTACH, CALL_DETACH, CALL_STOP };
+/* Watches ahead of the one that is looked at: their rings' words are on the way then. */
+#define PREFETCH 8
+
+enum call_op { CALL_JOIN, CALL_LEAVE, CALL_ATTACH, CALL_DETACH, CALL_STOP };
 
 struct nonce {
 	uint8_t random[32];
@@ -43,21 +44,21 @@ struct worker {
 	/* Fixed when it is created */
 	unsigned lcore;
 	bool shared_cpu;
-	bool limited; /* there is a budget: turns need the time */
 	uint64_t epoch_ns;
 	int (*notify)(struct guest *g);
 	struct nonce nonce;
 	struct keystream *keystream; /* LCORE: rw, while it runs; NULL: no DRBG */
 
 	/* LCORE: rw */
-	struct budget budget;
+	struct budget bytes, requests;
+	struct budget_account **accounts; /* that have joined: of bytes, then of requests */
 	struct entropy entropy;
 	struct rng_supply supply;
-	unsigned n_guests;
-	unsigned starved;      /* guests that found no bytes in this sweep */
-	unsigned next;	       /* whose turn it is */
-	struct guest **guests; /* attached */
-	struct budget_slot *slots;
+	struct roster roster; /* of the attached guests */
+	unsigned starved;     /* guests that found no bytes in this sweep */
+
+	/* LCORE: rw, VHOST: ro */
+	unsigned n_attached;
 
 	/* A call to the lcore. MAIN, VHOST: rw under call_lock; LCORE: ro while call != answer */
 	pthread_mutex_t call_lock;
@@ -114,6 +115,21 @@ static int create_entropy(struct worker *w, const struct worker_config *cfg)
 	return entropy_init(&w->entropy, &entropy);
 }
 
+static int create_budgets(struct worker *w, const struct worker_config *cfg)
+{
+	struct budget_config bytes = cfg->bytes, requests = cfg->requests;
+
+	w->accounts = calloc(2 * (size_t)cfg->max_guests, sizeof(w->accounts[0]));
+	if (w->accounts == NULL)
+		return -ENOMEM;
+	bytes.accounts = w->accounts;
+	requests.accounts = w->accounts + cfg->max_guests;
+	bytes.max_accounts = requests.max_accounts = cfg->max_guests;
+	budget_init(&w->bytes, &bytes);
+	budget_init(&w->requests, &requests);
+	return roster_init(&w->roster, cfg->max_guests);
+}
+
 int worker_create(const struct worker_config *cfg, struct worker **worker)
 {
 	struct worker *w;
@@ -129,24 +145,18 @@ int worker_create(const struct worker_config *cfg, struct worker **worker)
 			"memlock limit (ulimit -l)",
 			sizeof(*w), strerror(errno));
 	madvise(w, sizeof(*w), MADV_DONTDUMP);
-	w->guests = calloc(cfg->max_guests, sizeof(w->guests[0]));
-	w->slots = calloc(cfg->max_guests, sizeof(w->slots[0]));
-	if (w->guests == NULL || w->slots == NULL) {
-		worker_destroy(w);
-		return -ENOMEM;
-	}
 	w->lcore = cfg->lcore;
 	w->shared_cpu = cfg->shared_cpu;
 	w->epoch_ns = cfg->epoch_ns;
 	w->notify = cfg->notify;
-	budget_init(&w->budget, cfg->max_bytes, cfg->period_ns, cfg->total_weight, w->slots,
-		cfg->max_guests);
-	w->limited = !budget_is_unlimited(&w->budget);
-	w->supply.budget = &w->budget;
+	w->supply.bytes = &w->bytes;
+	w->supply.requests = &w->requests;
 	w->supply.entropy = &w->entropy;
-	w->supply.turn_bytes = TURN_BYTES;
+	w->supply.turn_bytes = cfg->turn_bytes;
 	pthread_mutex_init(&w->call_lock, NULL);
-	err = create_entropy(w, cfg);
+	err = create_budgets(w, cfg);
+	if (err == 0)
+		err = create_entropy(w, cfg);
 	if (err != 0) {
 		worker_destroy(w);
 		return err;
@@ -159,8 +169,8 @@ void worker_destroy(struct worker *w)
 {
 	if (w == NULL)
 		return;
-	free(w->guests);
-	free(w->slots);
+	roster_fini(&w->roster);
+	free(w->accounts);
 	entropy_fini(&w->entropy);
 	keystream_destroy(w->keystream);
 	munmap(w, sizeof(*w));
@@ -181,10 +191,9 @@ unsigned worker_lcore(const struct worker *w)
 	return w->lcore;
 }
 
-int worker_adopt(struct worker *w, struct guest *g, uint32_t weight_lo, uint32_t weight_hi)
+unsigned worker_load(const struct worker *w)
 {
-	g->worker = w;
-	return budget_add(&w->budget, weight_lo, weight_hi, &g->dev.budget_slot);
+	return __atomic_load_n(&w->n_attached, __ATOMIC_RELAXED);
 }
 
 /* The lcore's side */
@@ -205,30 +214,31 @@ static inline bool notify_is_due(const struct guest *g)
 	       (uint16_t)(g->dev.vq.cfg.last_used - g->notified_used) >= NOTIFY_AT_LEAST_EVERY;
 }
 
-static void remove_guest(struct worker *w, struct guest *g)
+/* Give active[i] its turn. True when something was done. */
+static bool turn(struct worker *w, unsigned i)
 {
-	for (unsigned i = 0; i < w->n_guests; i++) {
-		if (w->guests[i] == g) {
-			w->guests[i] = w->guests[--w->n_guests];
-			return;
-		}
-	}
-}
-
-/* Give one guest its turn. True when something was done. */
-static inline bool turn(struct worker *w, struct guest *g, uint64_t now)
-{
-	enum rng_result r = rng_device_poll(&g->dev, &w->supply, now);
+	struct guest *g = w->roster.active[i];
+	enum rng_result r = rng_device_poll(&g->dev, &w->supply);
 
 	if (notify_is_due(g))
 		notify(w, g);
 	if (r == RNG_BROKEN) {
 		__atomic_store_n(&g->fault, g->dev.vq.broken, __ATOMIC_RELEASE);
-		remove_guest(w, g);
+		roster_remove(&w->roster, g);
+		return true;
 	}
-	if (r == RNG_WAIT && g->dev.starved)
-		w->starved++;
+	if (r == RNG_WAIT && !g->dev.starved && !g->dev.call_owed) {
+		roster_park(&w->roster, i);
+		return false;
+	}
+	w->starved += r == RNG_WAIT && g->dev.starved;
+	roster_watch(&w->roster, i);
 	return r == RNG_SERVED;
+}
+
+static void count_attached(struct worker *w, int n)
+{
+	__atomic_store_n(&w->n_attached, w->n_attached + (unsigned)n, __ATOMIC_RELAXED);
 }
 
 /* Do what a caller asks. False: stop. */
@@ -238,12 +248,22 @@ static bool answer_call(struct worker *w)
 	bool go_on = true;
 
 	switch (w->op) {
+	case CALL_JOIN:
+		budget_join(&w->bytes, &g->dev.bytes);
+		budget_join(&w->requests, &g->dev.requests);
+		break;
+	case CALL_LEAVE:
+		budget_leave(&w->bytes, &g->dev.bytes);
+		budget_leave(&w->requests, &g->dev.requests);
+		break;
 	case CALL_ATTACH:
-		w->guests[w->n_guests++] = g;
+		roster_add(&w->roster, g);
+		count_attached(w, 1);
 		break;
 	case CALL_DETACH:
-		remove_guest(w, g);
+		roster_remove(&w->roster, g);
 		rng_device_stop(&g->dev, &w->supply);
+		count_attached(w, -1);
 		break;
 	case CALL_STOP:
 		go_on = false;
@@ -269,20 +289,50 @@ static void reseed(struct worker *w)
 	entropy_avail(&w->entropy, 1); /* now, if there is a seed */
 }
 
-/* A turn for each guest, until a caller wants something: it may change the list. */
-static void sweep(struct worker *w)
+/* Those who wait for their allowance are looked at when it may have come. */
+static void tell_time(struct worker *w)
 {
-	uint64_t now = w->limited ? clock_now_ns() - w->epoch_ns : 0;
+	uint64_t now = clock_now_ns() - w->epoch_ns;
+	bool more = budget_advance(&w->bytes, now);
+
+	more |= budget_advance(&w->requests, now);
+	if (more)
+		roster_unpark(&w->roster);
+}
+
+/* A turn for each guest that has work, until a caller wants something. True: something was done. */
+static bool take_turns(struct worker *w)
+{
+	struct roster *r = &w->roster;
 	bool busy = false;
 
+	for (unsigned n = r->n_active; n > 0 && !is_called(w); n--) {
+		unsigned i = r->next, ahead = i + PREFETCH, before;
+
+		if (i >= r->n_active)
+			i = r->next = 0;
+		if (ahead < r->n_active)
+			__builtin_prefetch(r->watches[ahead].word);
+		before = r->n_active;
+		if (virtq_watch_fired(&r->watches[i]))
+			busy |= turn(w, i);
+		if (r->n_active == before)
+			r->next++; /* else another one is at its place now */
+		if (r->n_active == 0)
+			break;
+	}
+	return busy;
+}
+
+static void sweep(struct worker *w)
+{
+	bool busy;
+
+	if (w->bytes.limited || w->requests.limited)
+		tell_time(w);
 	if (__builtin_expect(__atomic_load_n(&w->reseed, __ATOMIC_RELAXED) != 0, 0))
 		reseed(w);
-	for (unsigned n = w->n_guests; n > 0 && !is_called(w); n--) {
-		if (w->next >= w->n_guests)
-			w->next = 0;
-		if (w->n_guests > 0)
-			busy |= turn(w, w->guests[w->next++], now);
-	}
+	busy = take_turns(w);
 	/* Who found nothing in this sweep has a part of what comes before the next, or in it. */
 	w->supply.sharers = w->starved;
 	w->starved = 0;
@@ -342,6 +392,18 @@ void worker_stop(struct worker *w)
 	call(w, CALL_STOP, NULL);
 	rte_eal_wait_lcore(w->lcore);
 	w->running = false;
+}
+
+void worker_join(struct worker *w, struct guest *g)
+{
+	call(w, CALL_JOIN, g);
+	g->worker = w;
+}
+
+void worker_leave(struct worker *w, struct guest *g)
+{
+	call(w, CALL_LEAVE, g);
+	g->worker = NULL;
 }
 
 void worker_reseed(struct worker *w, bool due)

@@ -5,13 +5,16 @@
 /*
  * A worker: one lcore's polling loop and the guests that it serves.
  *
- * The loop gives each attached guest a bounded turn after the other. It takes no lock, allocates
+ * The loop gives each attached guest that has work a bounded turn after the other; those that wait
+ * for their allowance are left alone until it may have come. It takes no lock, allocates
  * and logs nothing, and makes one system call only: the write to a guest's call descriptor, in
  * 'notify'. (Where the lcore has no CPU of its own it also yields when there is nothing to do.)
  *
- * Guests come and go by worker_attach() and worker_detach(). Both wait for the lcore, which answers
- * between two turns: microseconds, whatever the guests do. After worker_detach() has returned the
- * lcore does not touch the guest or its memory.
+ * A guest's accounts are with one worker from worker_join() to worker_leave(), also while nobody is
+ * connected: in fair sharing others use its share then. In between its ring comes and goes by
+ * worker_attach() and worker_detach(). All wait for the lcore, which answers between two turns:
+ * microseconds, whatever the guests do. After worker_detach() has returned the lcore does not touch
+ * the guest's memory; after worker_leave() nothing of it.
  */
 
 #include "guest.h"
@@ -28,10 +31,9 @@ struct worker_config {
 	size_t seed_bytes;	/* these three as entropy_config has them */
 	uint64_t reseed_bytes;
 	bool continue_unseeded;
-	uint64_t max_bytes; /* for budget_init() */
-	uint64_t period_ns;
-	uint64_t epoch_ns; /* of CLOCK_MONOTONIC: when the first period starts */
-	uint32_t total_weight;
+	struct budget_config bytes, requests; /* but for the memory, which is the worker's */
+	uint64_t epoch_ns;		      /* of CLOCK_MONOTONIC: when the first period starts */
+	uint64_t turn_bytes;		      /* what one guest may be given in one turn */
 
 	/**
 	 * Notify the driver of 'g'. Context: LCORE.
@@ -42,15 +44,6 @@ struct worker_config {
 
 /** @return 0 or a negative errno. Context: MAIN. */
 int worker_create(const struct worker_config *cfg, struct worker **worker);
-
-/**
- * Make this the worker of a guest: gives it its share of the budget.
- *
- * @param weight_lo, weight_hi  as budget_add() has them
- * @return                      0 or as budget_add()
- * Context: MAIN, before worker_start().
- */
-int worker_adopt(struct worker *w, struct guest *g, uint32_t weight_lo, uint32_t weight_hi);
 
 /** What makes the keystream of a DRBG, for a log; NULL without one. */
 const char *worker_keystream_name(const struct worker *w);
@@ -76,6 +69,15 @@ void worker_stop(struct worker *w);
 void worker_destroy(struct worker *w);
 
 unsigned worker_lcore(const struct worker *w);
+
+/** How many guests are attached. Context: any. */
+unsigned worker_load(const struct worker *w);
+
+/** Make this the worker of a guest that has none. Context: MAIN, VHOST; the lcore polls. */
+void worker_join(struct worker *w, struct guest *g);
+
+/** Take a detached guest away from its worker, with what its accounts hold. Context: as above. */
+void worker_leave(struct worker *w, struct guest *g);
 
 /** Let the lcore serve a guest whose device was started. Context: VHOST, MAIN. */
 void worker_attach(struct worker *w, struct guest *g);

@@ -15,8 +15,9 @@
 #define HOST_PERIOD_NS	1000u
 
 struct host {
-	struct budget budget;
-	struct budget_slot slots[HOST_MAX_GUESTS];
+	struct budget bytes, requests;
+	struct budget_account *accounts[2][HOST_MAX_GUESTS];
+	struct budget_terms terms; /* of a guest's bytes, but for its place on the line */
 	struct byte_ring ring;
 	uint8_t *data;
 	struct entropy entropy;
@@ -42,9 +43,19 @@ static inline void host_init(struct host *h, uint64_t bytes_per_period, uint32_t
 	h->data = calloc(1, HOST_RING_BYTES);
 	assert_non_null(h->data);
 	assert_int_equal(byte_ring_init(&h->ring, h->data, HOST_RING_BYTES), 0);
-	budget_init(&h->budget, bytes_per_period, HOST_PERIOD_NS, total_weight, h->slots,
-		HOST_MAX_GUESTS);
-	h->supply.budget = &h->budget;
+	h->terms = (struct budget_terms){.per_period = bytes_per_period,
+		.weight_total = total_weight,
+		.cap = BUDGET_UNLIMITED};
+	budget_init(&h->bytes, &(struct budget_config){.period_ns = HOST_PERIOD_NS,
+				       .crumb = 64,
+				       .accounts = h->accounts[0],
+				       .max_accounts = HOST_MAX_GUESTS});
+	budget_init(&h->requests, &(struct budget_config){.period_ns = HOST_PERIOD_NS,
+					  .crumb = 1,
+					  .accounts = h->accounts[1],
+					  .max_accounts = HOST_MAX_GUESTS});
+	h->supply.bytes = &h->bytes;
+	h->supply.requests = &h->requests;
 	assert_int_equal(entropy_init(&h->entropy, &(struct entropy_config){.ring = &h->ring}), 0);
 	h->supply.entropy = &h->entropy;
 	h->supply.turn_bytes = UINT64_MAX;
@@ -95,13 +106,29 @@ static inline void guest_start(struct guest *g, uint16_t base)
 	assert_int_equal(rng_device_start(&g->dev, &cfg, &why), 0);
 }
 
+/** A turn at this time. */
+static inline enum rng_result host_poll(struct host *h, struct guest *g, uint64_t now_ns)
+{
+	budget_advance(&h->bytes, now_ns);
+	budget_advance(&h->requests, now_ns);
+	return rng_device_poll(&g->dev, &h->supply);
+}
+
 /** A guest at [weight, weight + 1) of the line. */
 static inline void guest_init(
 	struct guest *g, struct host *h, const struct driver_cfg *cfg, uint32_t weight)
 {
+	struct budget_terms requests = {
+		.per_period = BUDGET_UNLIMITED, .weight_total = 1, .cap = BUDGET_UNLIMITED};
+
 	memset(g, 0, sizeof(*g));
 	vm_init(&g->vm, cfg);
-	assert_int_equal(budget_add(&h->budget, weight, weight + 1, &g->dev.budget_slot), 0);
+	h->terms.weight_lo = weight;
+	h->terms.weight_hi = weight + 1;
+	budget_open(&g->dev.bytes, &h->terms, 0);
+	budget_join(&h->bytes, &g->dev.bytes);
+	budget_open(&g->dev.requests, &requests, 0);
+	budget_join(&h->requests, &g->dev.requests);
 	guest_start(g, cfg->start_idx);
 }
 

@@ -35,7 +35,7 @@ static inline void offer(struct fixture *fx, uint64_t offset, uint32_t len)
 
 static inline enum rng_result poll_at(struct fixture *fx, uint64_t now_ns)
 {
-	return rng_device_poll(&fx->g.dev, &fx->host.supply, now_ns);
+	return host_poll(&fx->host, &fx->g, now_ns);
 }
 
 static inline void take(struct fixture *fx, uint32_t len)

@@ -223,60 +223,22 @@ static void test_sources_too_many(void **state)
 	assert_refusal(&o, "--filename", "ninth");
 }
 
-static void test_bytes(void **state)
+/* A rule for a socket that there is not is a mistake, wherever --socket-count stands. */
+static void test_guest_rules(void **state)
 {
-	static const struct {
-		const char *s;
-		int err;
-		uint64_t bytes;
-	} cases[] = {
-		{"0", 0, 0},
-		{"1", 0, 1},
-		{"007", 0, 7},
-		{"1k", 0, 1000},
-		{"1K", 0, 1000},
-		{"2M", 0, 2000000},
-		{"3G", 0, 3000000000},
-		{"4T", 0, 4000000000000},
-		{"1ki", 0, 1024},
-		{"1Ki", 0, 1024},
-		{"2Mi", 0, 2097152},
-		{"3Gi", 0, 3221225472},
-		{"4Ti", 0, 4398046511104},
-		{"18446744073709551615", 0, UINT64_MAX},
-		{"16777215Ti", 0, 16777215ull << 40},
-		{"18446744073709551616", -ERANGE, 0},
-		{"99999999999999999999999", -ERANGE, 0},
-		{"16777216Ti", -ERANGE, 0},
-		{"18446744073709551615k", -ERANGE, 0},
-		{"18446744073709552k", -ERANGE, 0},
-		{"", -EINVAL, 0},
-		{"k", -EINVAL, 0},
-		{"-1", -EINVAL, 0},
-		{"+1", -EINVAL, 0},
-		{" 1", -EINVAL, 0},
-		{"1 ", -EINVAL, 0},
-		{"1 k", -EINVAL, 0},
-		{"1kk", -EINVAL, 0},
-		{"1kB", -EINVAL, 0},
-		{"1kib", -EINVAL, 0},
-		{"1i", -EINVAL, 0},
-		{"1m", -EINVAL, 0},
-		{"1g", -EINVAL, 0},
-		{"1t", -EINVAL, 0},
-		{"1P", -EINVAL, 0},
-		{"0x10", -EINVAL, 0},
-		{"1.5k", -EINVAL, 0},
-		{"1e3", -EINVAL, 0},
-	};
+	struct outcome o = PARSE("-s", "/a", "--guest", "1-2,weight=3", "-c", "2");
 
-	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
-		uint64_t bytes = 0;
-		int err = options_parse_bytes(cases[i].s, &bytes);
-
-		if (err != cases[i].err || (err == 0 && bytes != cases[i].bytes))
-			fail_msg("'%s': %d, %llu", cases[i].s, err, (unsigned long long)bytes);
-	}
+	assert_refusal(&o, "socket 2", "only 0 to 1");
+	o = PARSE("-s", "/a", "--guest", "1-2,weight=3", "-c", "3", "--guest", "1,cap=1k,burst=0");
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_int_equal(o.opt.n_rules, 2);
+	assert_int_equal(o.opt.rules[0].first, 1);
+	assert_int_equal(o.opt.rules[0].last, 2);
+	assert_int_equal(o.opt.rules[0].weight, 3);
+	assert_true(o.opt.rules[0].cap == OPTIONS_AS_IT_WAS);
+	assert_int_equal(o.opt.rules[1].cap, 1000);
+	assert_int_equal(o.opt.rules[1].burst, 0);
+	assert_true(o.opt.rules[1].weight == OPTIONS_AS_IT_WAS);
 }
 
 /* Values on both sides of every bound. */
@@ -328,6 +290,40 @@ static void test_bounds(void **state)
 		{"--socket-mode", "u=rw", false},
 		{"--socket-mode", " 600", false},
 		{"--socket-mode", "", false},
+		{"--max-requests", "1", true},
+		{"--max-requests", "9223372036854775807", true},
+		{"--max-requests", "0", false},
+		{"--max-requests", "1k", false},
+		{"--sharing", "strict", true},
+		{"--sharing", "fair", true},
+		{"--sharing", "Fair", false},
+		{"--refill", "period", true},
+		{"--refill", "smooth", true},
+		{"--refill", "", false},
+		{"--burst", "0", true},
+		{"--burst", "1Mi", true},
+		{"--burst", "9223372036854775808", false},
+		{"--burst-once", "0", true},
+		{"--burst-once", "-1", false},
+		{"--turn-bytes", "64", true},
+		{"--turn-bytes", "1Gi", true},
+		{"--turn-bytes", "63", false},
+		{"--turn-bytes", "1073741825", false},
+		{"--guest", "0,weight=1", true},
+		{"--guest", "0,weight=1000", true},
+		{"--guest", "0-0,cap=1,burst=0,burst-once=0,weight=2", true},
+		{"--guest", "0,weight=0", false},
+		{"--guest", "0,weight=1001", false},
+		{"--guest", "0,weight=1k", false},
+		{"--guest", "0,weight", false},
+		{"--guest", "0,weight=", false},
+		{"--guest", "0,cap=0", false},
+		{"--guest", "0,height=2", false},
+		{"--guest", "0,", false},
+		{"--guest", "0", false},
+		{"--guest", "1-0,weight=1", false},
+		{"--guest", "x,weight=1", false},
+		{"--guest", "", false},
 		{"--source-mode", "passthrough", true},
 		{"--source-mode", "pass", false},
 		{"--source-mode", "", false},
@@ -492,7 +488,7 @@ int main(void)
 		cmocka_unit_test(test_drbg_options),
 		cmocka_unit_test(test_drbg_values),
 		cmocka_unit_test(test_sources_too_many),
-		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_guest_rules),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_log_levels),

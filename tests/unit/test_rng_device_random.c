@@ -129,7 +129,7 @@ static void turn(struct fixture *fx, struct player *p)
 			fx->players[i].period_bytes = 0;
 	}
 	p->g.dev.call_owed = false;
-	r = rng_device_poll(&p->g.dev, &h->supply, fx->now_ns);
+	r = host_poll(h, &p->g, fx->now_ns);
 	assert_int_not_equal(r, RNG_BROKEN);
 	given = p->g.dev.stats.bytes - before;
 	assert_true(given <= h->supply.turn_bytes);
@@ -137,9 +137,8 @@ static void turn(struct fixture *fx, struct player *p)
 	assert_int_equal(p->g.dev.call_owed, p->g.dev.stats.requests != requests);
 
 	p->period_bytes += given;
-	share = budget_share(&h->budget, (uint32_t)(p - fx->players),
-		(uint32_t)(p - fx->players) + 1, fx->period);
-	if (!budget_is_unlimited(&h->budget))
+	share = budget_share(&p->g.dev.bytes.terms, fx->period);
+	if (!budget_is_unlimited(&h->bytes))
 		assert_true(p->period_bytes <= share);
 	if (given > 0)
 		follow_bytes(fx, p);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_PLACEMENT_H
+#define VRNG_PLACEMENT_H
+
+/*
+ * Which lcore serves a guest: of those on the NUMA node of the guest's memory, if there are any,
+ * the one that has the fewest guests attached; of equals the one that it had before.
+ */
+
+#include "guest.h"
+
+/** Fix the lcores that there are. Context: MAIN, before there are sessions. */
+void placement_init(struct worker **workers, unsigned n_workers);
+
+/** Give a guest that is detached, and has its memory, the worker that suits. Context: VHOST. */
+void placement_choose(struct guest *g);
+
+/** Let a detached guest have another worker, and its accounts go with it. Context: VHOST, MAIN. */
+void placement_move(struct guest *g, struct worker *to);
+
+#endif
