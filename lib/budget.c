@@ -74,22 +74,30 @@ static uint64_t own(const struct budget_account *a)
 	return a->tokens < room ? a->tokens : room;
 }
 
-/* What is over is kept, up to the depth; what was kept beyond it (given once) is not lost. */
-static void keep(struct budget_account *a)
+/*
+ * What is over is kept, up to the depth, with the shares of the periods that nobody looked at; what
+ * was kept beyond it (given once) is not lost.
+ */
+static void keep(struct budget_account *a, uint64_t period)
 {
-	uint64_t room;
+	uint64_t room, over, missed;
 
 	if (!a->started || a->kept >= a->terms.depth)
 		return;
 	room = a->terms.depth - a->kept;
-	a->kept += own(a) < room ? own(a) : room;
+	over = own(a);
+	missed = period - a->period - 1;
+	if (__builtin_mul_overflow(missed, a->pace, &missed) ||
+		__builtin_add_overflow(over, missed, &over) || over > room)
+		over = room;
+	a->kept += over;
 }
 
 void budget_refill(const struct budget *b, struct budget_account *a)
 {
 	if (a->started && a->period == b->period)
 		return;
-	keep(a);
+	keep(a, b->period);
 	if (a->next_from != UINT64_MAX && b->period >= a->next_from) {
 		a->terms = a->next;
 		a->next_from = UINT64_MAX;

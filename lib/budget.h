@@ -151,7 +151,8 @@ bool budget_advance_now(struct budget *b, uint64_t now_ns);
  * Tell the time: starts periods, lets shares come, lends. Before a round of turns.
  *
  * @param now_ns  nanoseconds of a monotonic clock that starts near 0; a value before the last one
- *                counts as no time passed, and periods that were missed are not made up for
+ *                counts as no time passed; of periods that were missed an account keeps what its
+ *                depth has room for
  * @return        true when accounts that had nothing may have something now, or budget_is_final()
  *                has become true
  */
