@@ -60,6 +60,22 @@ static int last_cpu(const cpu_set_t *set)
 	return last;
 }
 
+/* The least number that no lcore has when each has its CPU's. */
+static unsigned free_id(unsigned control, const unsigned *poll, unsigned n)
+{
+	unsigned id = 0;
+
+	for (unsigned i = 0; i < n;) {
+		if (id == control || id == poll[i]) {
+			id++;
+			i = 0;
+		} else {
+			i++;
+		}
+	}
+	return id;
+}
+
 /*
  * Write "CONTROL@CPU,POLL@CPU,..." to 'lcores'. An lcore has the number of its CPU, but for the one
  * that shares the control CPU.
@@ -95,7 +111,7 @@ static int place_lcores(
 		unsigned id = poll[i];
 
 		if (id == (unsigned)control)
-			id = id == 0 ? 1 : 0;
+			id = free_id((unsigned)control, poll, n);
 		len += (size_t)snprintf(lcores + len, EAL_LCORES_SZ - len, ",%u@%u", id, poll[i]);
 	}
 	return 0;
