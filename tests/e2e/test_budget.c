@@ -1,163 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The budget, as it can be seen from outside. Nobody tells a guest when a period begins, but:
- *  - an answer was given after the last look that found none, and before the look that found it;
- *    so what was given within a known stretch of time is known, however slow this test runs;
- *  - a stretch of L ms touches at most floor(L / P) + 2 periods, and may hold that many shares.
- * With requests larger than a share, each answer is all that a guest got in one period.
- */
-#include "daemon.h"
-#include "guest.h"
-#include "util.h"
+/* The budget with the options that the original has, too; the others are in test_budget_terms.c. */
+#include "watched.h"
 
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define MAX_GUESTS  3
-#define MAX_ANSWERS 4096
-#define DEPTH	    60
-
-struct answer {
-	int64_t after_us, before_us; /* when it was given */
-	uint32_t len_bytes;
-	unsigned guest;
-};
-
-struct watched {
-	struct guest guest;
-	uint64_t gpa;
-	uint32_t buf_bytes;
-	int64_t empty_us; /* the last look that found nothing */
-	unsigned nr_answers;
-	uint64_t bytes;
-};
-
-struct fixture {
-	struct daemon daemon;
-	struct watched watched[MAX_GUESTS];
-	unsigned nr_guests;
-	struct answer answers[MAX_ANSWERS];
-	unsigned nr_answers;
-};
-
-static int setup(void **state)
-{
-	struct fixture *fx = calloc(1, sizeof(*fx));
-
-	stay_off_lcores();
-	*state = fx;
-	daemon_init(&fx->daemon);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *fx = *state;
-
-	for (unsigned i = 0; i < MAX_GUESTS; i++)
-		guest_fini(&fx->watched[i].guest);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
-}
-
-static void start(
-	struct fixture *fx, unsigned nr_sockets, const char *max_bytes, const char *period)
-{
-	daemon_start(
-		&fx->daemon, nr_sockets, (const char *[]){"-m", max_bytes, "-p", period, NULL});
-}
-
-/* A guest that asks for more than it can get, always, in buffers of this size. */
-static struct watched *add_guest(struct fixture *fx, unsigned socket, uint32_t buf_bytes)
-{
-	struct watched *w = &fx->watched[fx->nr_guests++];
-
-	guest_init(&w->guest, &(struct guest_cfg){0});
-	w->buf_bytes = buf_bytes;
-	w->gpa = guest_alloc(&w->guest, 0, buf_bytes);
-	guest_connect(&w->guest, fx->daemon.socket[socket]);
-	w->empty_us = now_us();
-	return w;
-}
-
-static void ask(struct watched *w)
-{
-	if (w->guest.drv.nr_offered == DEPTH)
-		return;
-	while (w->guest.drv.nr_offered < DEPTH)
-		guest_ask(&w->guest, w->gpa, w->buf_bytes, 0);
-	guest_show(&w->guest);
-}
-
-/* Look once at guest number 'i'. @return its answer, or NULL */
-static struct answer *look(struct fixture *fx, unsigned i)
-{
-	struct watched *w = &fx->watched[i];
-	int64_t look_us = now_us();
-	struct driver_used used;
-	struct answer *answer;
-
-	if (!guest_take(&w->guest, &used, 0)) {
-		w->empty_us = look_us;
-		return NULL;
-	}
-	assert_true(fx->nr_answers < MAX_ANSWERS);
-	answer = &fx->answers[fx->nr_answers++];
-	*answer = (struct answer){.after_us = w->empty_us,
-		.before_us = now_us(),
-		.len_bytes = used.len_bytes,
-		.guest = i};
-	w->nr_answers++;
-	w->bytes += used.len_bytes;
-	return answer;
-}
-
-/* All guests ask and look until each has had 'nr' answers. */
-static void watch(struct fixture *fx, unsigned nr)
-{
-	int64_t deadline_ms = now_ms() + 2 * LIVENESS_MS;
-	bool all;
-
-	do {
-		all = true;
-		for (unsigned i = 0; i < fx->nr_guests; i++) {
-			ask(&fx->watched[i]);
-			while (look(fx, i) != NULL)
-				;
-			all = all && fx->watched[i].nr_answers >= nr;
-		}
-		if (now_ms() > deadline_ms)
-			fail_msg("somebody is starved");
-		sched_yield();
-	} while (!all);
-}
-
-/* Within any stretch of time guest 'i' (all: MAX_GUESTS) had no more than its shares. */
-static void assert_within_shares(
-	const struct fixture *fx, unsigned guest, uint64_t share, unsigned period_ms)
-{
-	for (unsigned i = 0; i < fx->nr_answers; i++) {
-		uint64_t bytes = 0;
-
-		if (guest != MAX_GUESTS && fx->answers[i].guest != guest)
-			continue;
-		for (unsigned j = i; j < fx->nr_answers; j++) {
-			int64_t us = fx->answers[j].before_us - fx->answers[i].after_us;
-			uint64_t periods = (uint64_t)us / (period_ms * 990) + 2; /* 1 %: clocks */
-
-			if (guest != MAX_GUESTS && fx->answers[j].guest != guest)
-				continue;
-			bytes += fx->answers[j].len_bytes;
-			if (bytes > share * periods)
-				fail_msg("%llu bytes in %lld us, which touch %llu periods of %llu",
-					(unsigned long long)bytes, (long long)us,
-					(unsigned long long)periods, (unsigned long long)share);
-		}
-	}
-}
 
 static void test_one_guest(void **state)
 {
@@ -349,7 +195,7 @@ static void test_throttled_guest_is_patient(void **state)
 	assert_true(took_ms < 3000);
 }
 
-#define BUDGET_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define BUDGET_TEST(f) cmocka_unit_test_setup_teardown(f, watched_setup, watched_teardown)
 
 int main(void)
 {

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "watched.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+int watched_setup(void **state)
+{
+	struct fixture *fx = calloc(1, sizeof(*fx));
+
+	stay_off_lcores();
+	*state = fx;
+	daemon_init(&fx->daemon);
+	return 0;
+}
+
+int watched_teardown(void **state)
+{
+	struct fixture *fx = *state;
+
+	for (unsigned i = 0; i < MAX_GUESTS; i++)
+		guest_fini(&fx->watched[i].guest);
+	daemon_fini(&fx->daemon);
+	free(fx);
+	return 0;
+}
+
+void start_with(struct fixture *fx, unsigned nr_sockets, const char *const *more)
+{
+	daemon_start(&fx->daemon, nr_sockets, more);
+}
+
+void start(struct fixture *fx, unsigned nr_sockets, const char *max_bytes, const char *period)
+{
+	start_with(fx, nr_sockets, (const char *[]){"-m", max_bytes, "-p", period, NULL});
+}
+
+struct watched *add_guest(struct fixture *fx, unsigned socket, uint32_t buf_bytes)
+{
+	struct watched *w = &fx->watched[fx->nr_guests++];
+
+	guest_init(&w->guest, &(struct guest_cfg){0});
+	w->buf_bytes = buf_bytes;
+	w->gpa = guest_alloc(&w->guest, 0, buf_bytes);
+	guest_connect(&w->guest, fx->daemon.socket[socket]);
+	w->empty_us = now_us();
+	return w;
+}
+
+void ask(struct watched *w)
+{
+	if (w->guest.drv.nr_offered == DEPTH)
+		return;
+	while (w->guest.drv.nr_offered < DEPTH)
+		guest_ask(&w->guest, w->gpa, w->buf_bytes, 0);
+	guest_show(&w->guest);
+}
+
+struct answer *look(struct fixture *fx, unsigned i)
+{
+	struct watched *w = &fx->watched[i];
+	int64_t look_us = now_us();
+	struct driver_used used;
+	struct answer *answer;
+
+	if (!guest_take(&w->guest, &used, 0)) {
+		w->empty_us = look_us;
+		return NULL;
+	}
+	assert_true(fx->nr_answers < MAX_ANSWERS);
+	answer = &fx->answers[fx->nr_answers++];
+	*answer = (struct answer){.after_us = w->empty_us,
+		.before_us = now_us(),
+		.len_bytes = used.len_bytes,
+		.guest = i};
+	w->nr_answers++;
+	w->bytes += used.len_bytes;
+	return answer;
+}
+
+void watch(struct fixture *fx, unsigned nr)
+{
+	int64_t deadline_ms = now_ms() + 2 * LIVENESS_MS;
+	bool all;
+
+	do {
+		all = true;
+		for (unsigned i = 0; i < fx->nr_guests; i++) {
+			ask(&fx->watched[i]);
+			while (look(fx, i) != NULL)
+				;
+			all = all && fx->watched[i].nr_answers >= nr;
+		}
+		if (now_ms() > deadline_ms)
+			fail_msg("somebody is starved");
+		sched_yield();
+	} while (!all);
+}
+
+void watch_for(struct fixture *fx, unsigned ms)
+{
+	int64_t end_ms = now_ms() + ms;
+
+	while (now_ms() < end_ms) {
+		for (unsigned i = 0; i < fx->nr_guests; i++) {
+			ask(&fx->watched[i]);
+			while (look(fx, i) != NULL)
+				;
+		}
+		sched_yield();
+	}
+}
+
+void assert_within_shares(
+	const struct fixture *fx, unsigned guest, uint64_t share, unsigned period_ms)
+{
+	for (unsigned i = 0; i < fx->nr_answers; i++) {
+		uint64_t bytes = 0;
+
+		if (guest != MAX_GUESTS && fx->answers[i].guest != guest)
+			continue;
+		for (unsigned j = i; j < fx->nr_answers; j++) {
+			int64_t us = fx->answers[j].before_us - fx->answers[i].after_us;
+			uint64_t periods = (uint64_t)us / (period_ms * 990) + 2; /* 1 %: clocks */
+
+			if (guest != MAX_GUESTS && fx->answers[j].guest != guest)
+				continue;
+			bytes += fx->answers[j].len_bytes;
+			if (bytes > share * periods)
+				fail_msg("%llu bytes in %lld us, which touch %llu periods of %llu",
+					(unsigned long long)bytes, (long long)us,
+					(unsigned long long)periods, (unsigned long long)share);
+		}
+	}
+}

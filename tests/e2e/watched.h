@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef E2E_WATCHED_H
+#define E2E_WATCHED_H
+
+/*
+ * A budget, as it can be seen from outside. Nobody tells a guest when a period begins, but:
+ *  - an answer was given after the last look that found none, and before the look that found it;
+ *    so what was given within a known stretch of time is known, however slow this test runs;
+ *  - a stretch of L ms touches at most floor(L / P) + 2 periods, and may hold that many shares.
+ * With requests larger than a share, each answer is all that a guest got in one period.
+ */
+#include "daemon.h"
+#include "guest.h"
+#include "util.h"
+
+#define MAX_GUESTS  3
+#define MAX_ANSWERS 4096
+#define DEPTH	    60
+
+struct answer {
+	int64_t after_us, before_us; /* when it was given */
+	uint32_t len_bytes;
+	unsigned guest;
+};
+
+struct watched {
+	struct guest guest;
+	uint64_t gpa;
+	uint32_t buf_bytes;
+	int64_t empty_us; /* the last look that found nothing */
+	unsigned nr_answers;
+	uint64_t bytes;
+};
+
+struct fixture {
+	struct daemon daemon;
+	struct watched watched[MAX_GUESTS];
+	unsigned nr_guests;
+	struct answer answers[MAX_ANSWERS];
+	unsigned nr_answers;
+};
+
+/** A fixture with nothing in it, and its end. For cmocka. */
+int watched_setup(void **state);
+int watched_teardown(void **state);
+
+/** Start the daemon with a limit; 'more' ends with NULL. */
+void start_with(struct fixture *fx, unsigned nr_sockets, const char *const *more);
+
+void start(struct fixture *fx, unsigned nr_sockets, const char *max_bytes, const char *period);
+
+/** A guest that asks for more than it can get, always, in buffers of this size. */
+struct watched *add_guest(struct fixture *fx, unsigned socket, uint32_t buf_bytes);
+
+/** Fill its ring with requests. */
+void ask(struct watched *w);
+
+/** Look once at guest number 'i'. @return its answer, or NULL */
+struct answer *look(struct fixture *fx, unsigned i);
+
+/** All guests ask and look until each has had 'nr' answers. */
+void watch(struct fixture *fx, unsigned nr);
+
+/** All guests ask and look for so long. */
+void watch_for(struct fixture *fx, unsigned ms);
+
+/** Within any stretch of time guest 'i' (all: MAX_GUESTS) had no more than its shares. */
+void assert_within_shares(
+	const struct fixture *fx, unsigned guest, uint64_t share, unsigned period_ms);
+
+#endif
