@@ -57,7 +57,6 @@ void budget_join(struct budget *b, struct budget_account *a)
 
 void budget_leave(struct budget *b, struct budget_account *a)
 {
-	a->hungry = false;
 	for (unsigned i = 0; i < b->n_accounts; i++) {
 		if (b->cfg.accounts[i] == a) {
 			b->cfg.accounts[i] = b->cfg.accounts[--b->n_accounts];
@@ -95,7 +94,8 @@ static void keep(struct budget_account *a, uint64_t period)
 
 void budget_refill(const struct budget *b, struct budget_account *a)
 {
-	if (a->started && a->period == b->period)
+	/* An account that came from an lcore whose clock is ahead has had this period's share. */
+	if (a->started && a->period >= b->period)
 		return;
 	keep(a, b->period);
 	if (a->next_from != UINT64_MAX && b->period >= a->next_from) {
@@ -173,18 +173,23 @@ static uint64_t released(const struct budget *b, const struct budget_account *a)
 	return tokens > held ? tokens - held : 0;
 }
 
+static uint64_t allowance(const struct budget *b, const struct budget_account *a)
+{
+	uint64_t amount = released(b, a);
+
+	if (__builtin_add_overflow(amount, a->kept, &amount))
+		return BUDGET_UNLIMITED;
+	return amount < b->cfg.crumb && !b->final ? 0 : amount;
+}
+
 uint64_t budget_allowance_limited(struct budget *b, struct budget_account *a)
 {
-	uint64_t allowance;
+	uint64_t amount;
 
 	budget_refill(b, a);
-	allowance = released(b, a);
-	if (__builtin_add_overflow(allowance, a->kept, &allowance))
-		allowance = BUDGET_UNLIMITED;
-	if (allowance < b->cfg.crumb && !b->final)
-		allowance = 0;
-	a->hungry = allowance == 0;
-	return allowance;
+	amount = allowance(b, a);
+	a->hungry = amount == 0;
+	return amount;
 }
 
 void budget_charge_limited(struct budget *b, struct budget_account *a, uint64_t amount)
@@ -200,4 +205,6 @@ void budget_charge_limited(struct budget *b, struct budget_account *a, uint64_t 
 		a->tokens -= tokens;
 	amount -= tokens;
 	a->kept -= amount < a->kept ? amount : a->kept;
+	/* Who used up what there was wants more, unless budget_content() says otherwise. */
+	a->hungry = allowance(b, a) == 0;
 }

@@ -24,8 +24,8 @@
  *
  * Sharing. Strict: what a guest does not use is gone at the period's end, but for what its depth
  * keeps. Fair: a guest that lags behind the pace at which its share would be used up evenly
- *(between 1/16 and 15/16 of the period) lends what it lags to those who want more, by weight, those
- *first who got least; what is left of its share stays reserved for it. Nothing is lent twice and
+ * (between 1/16 and 15/16 of the period) lends what it lags to those who want more, by weight, those
+ * first who got least; what is left of its share stays reserved for it. Nothing is lent twice and
  * nothing is made, so all accounts together never hold more than B. Lcores lend to each other
  * through a budget_exchange, which they look at some 64 times in a period.
  *
@@ -177,7 +177,10 @@ static inline uint64_t budget_allowance(struct budget *b, struct budget_account 
 	return b->limited ? budget_allowance_limited(b, a) : UINT64_MAX;
 }
 
-/** Charge what was delivered; what goes beyond the allowance is forgiven. */
+/**
+ * Charge what was delivered; what goes beyond the allowance is forgiven. Who used it up is taken to
+ * want more, until budget_content().
+ */
 void budget_charge_limited(struct budget *b, struct budget_account *a, uint64_t amount);
 
 static inline void budget_charge(struct budget *b, struct budget_account *a, uint64_t amount)

@@ -27,6 +27,13 @@ static void complete(struct rng_device *dev, const struct virtq_burst *burst)
 		dev->call_owed = true;
 }
 
+/* It asks for nothing more: what it has may be lent. */
+static void content(struct rng_device *dev)
+{
+	budget_content(&dev->bytes);
+	budget_content(&dev->requests);
+}
+
 /* There is work, but nothing to do it with. Count when that begins, not how often we look. */
 static enum rng_result wait_for(struct rng_device *dev, uint64_t *counter)
 {
@@ -134,6 +141,8 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	if (last)
 		close_short(dev, burst);
 	deliver(dev, supply);
+	if (r != VIRTQ_OK || !virtq_has_work(&dev->vq))
+		content(dev);
 	if (r == VIRTQ_BROKEN) {
 		stats_add(&dev->stats.broken, 1);
 		return RNG_BROKEN;
@@ -149,6 +158,5 @@ void rng_device_stop(struct rng_device *dev, struct rng_supply *supply)
 		deliver(dev, supply);
 	}
 	virtq_rewind(&dev->vq);
-	budget_content(&dev->bytes);
-	budget_content(&dev->requests);
+	content(dev);
 }

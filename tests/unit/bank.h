@@ -82,6 +82,8 @@ static inline uint64_t bank_take(struct bank *k, unsigned guest, uint64_t want, 
 	if (got > want)
 		got = want;
 	budget_charge(bank_of(k, guest), &k->guests[guest], got);
+	if (got == want)
+		budget_content(&k->guests[guest]);
 	return got;
 }
 

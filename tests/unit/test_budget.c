@@ -314,6 +314,22 @@ static void test_move(void **state)
 	assert_int_equal(bank_ask(&k, 0, PERIOD_NS), 500);
 }
 
+/* Also to one that has not yet seen the period which the account is in. */
+static void test_move_to_a_clock_that_is_behind(void **state)
+{
+	static struct bank k;
+
+	bank_init(&k, 2, &strict);
+	bank_fill(&k, 1000, equal, 2);
+	assert_int_equal(bank_take(&k, 0, 500, PERIOD_NS), 500);
+	assert_int_equal(bank_ask(&k, 1, PERIOD_NS - 1), 500);
+	budget_leave(&k.lcores[0], &k.guests[0]);
+	bank_join(&k, 0, 1);
+	assert_int_equal(bank_ask(&k, 0, PERIOD_NS - 1), 0);
+	assert_int_equal(bank_ask(&k, 0, PERIOD_NS), 0);
+	assert_int_equal(bank_ask(&k, 0, 2 * PERIOD_NS), 500);
+}
+
 /* Evenly over seven eighths of the period, and not crumb by crumb. */
 static void test_smooth(void **state)
 {
@@ -467,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_given_once),
 		cmocka_unit_test(test_changed_terms),
 		cmocka_unit_test(test_move),
+		cmocka_unit_test(test_move_to_a_clock_that_is_behind),
 		cmocka_unit_test(test_smooth),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_greedy_guests_get_exactly_all),
