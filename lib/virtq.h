@@ -3,14 +3,14 @@
 #define VRNG_VIRTQ_H
 
 /*
- * The device's side of a virtqueue whose buffers are to be filled (virtio 1.3 §2.6 and §2.7).
+ * The device's side of a virtqueue whose buffers are to be filled (virtio 1.3 §2.6), in both
+ * layouts: split (§2.7, virtq_split.c) and packed (§2.8, virtq_packed.c). What a caller does is the
+ * same for both. It gathers a burst of room, fills it, and completes it:
  *
- * A caller gathers a burst of room, fills it, and completes it:
- *
- *	virtq_gather()    pop descriptor chains from the avail ring; yields segments of guest
- *	                  memory to write to, and the requests that they finish
+ *	virtq_gather()    pop the descriptor chains that the driver made available; yields
+ *	                  segments of guest memory to write to, and the requests that they finish
  *	(the caller writes every segment of the burst in full)
- *	virtq_complete()  put the finished requests on the used ring
+ *	virtq_complete()  give the finished requests back as used
  *	virtq_wants_call() does the driver want to be notified of them?
  *
  * Chains are used in the order in which they were made available. A chain that is larger than a
@@ -44,7 +44,8 @@
 #define VIRTQ_BURST_DESCS 512 /* descriptors that are looked at */
 
 struct virtq_req {
-	uint16_t head;	  /* the chain's first descriptor, as the driver named it */
+	uint16_t head; /* the chain as the driver named it: its first descriptor; packed: its id */
+	uint16_t n_descs; /* packed: of the ring, that the chain took */
 	uint32_t written; /* bytes written to it */
 };
 
@@ -60,8 +61,10 @@ struct virtq_chain {
 	bool active;
 	bool in_indirect;
 	bool has_next;
-	uint16_t head;
-	uint16_t next;	      /* index into 'table' if has_next */
+	bool closing;	  /* packed: it takes no more, but its last descriptor is yet to be seen */
+	uint16_t head;	  /* as virtq_req has it */
+	uint16_t n_descs; /* as virtq_req has it */
+	uint16_t next;	  /* index into 'table' if has_next */
 	uint32_t hops_left;   /* descriptors that the chain may still have */
 	const uint8_t *table; /* of descriptors, at any alignment. NULL: an indirect table that is
 				 not contiguous here */
@@ -75,20 +78,32 @@ struct virtq_chain {
 struct virtq_config {
 	struct guest_mem *mem; /* outlives the virtq */
 	uint16_t size;
-	struct vring_desc *desc;   /* 16 bytes each; aligned to 16 */
-	struct vring_avail *avail; /* 6 + 2 * size bytes; aligned to 2 */
-	struct vring_used *used;   /* 6 + 8 * size bytes; aligned to 4 */
-	uint16_t last_avail;	   /* the next index of the avail ring to pop */
-	uint16_t last_used;	   /* the next index of the used ring to write */
-	bool event_idx;		   /* VIRTIO_F_EVENT_IDX was negotiated */
-	bool indirect;		   /* VIRTIO_F_INDIRECT_DESC was negotiated */
+	union { /* 16 bytes each; aligned to 16 */
+		struct vring_desc *desc;
+		struct vring_packed_desc *ring;
+	};
+	union {
+		struct vring_avail *avail;		      /* 6 + 2 * size bytes; aligned to 2 */
+		struct vring_packed_desc_event *driver_event; /* 4 bytes; aligned to 4 */
+	};
+	union {
+		struct vring_used *used;		      /* 6 + 8 * size bytes; aligned to 4 */
+		struct vring_packed_desc_event *device_event; /* 4 bytes; aligned to 4 */
+	};
+	/* The next index of the avail ring to pop, and of the used ring to write. Packed: the next
+	 * descriptor to pop and to write, each with its wrap counter (§2.8.1) in bit 15. */
+	uint16_t last_avail, last_used;
+	bool packed;	/* VIRTIO_F_RING_PACKED was negotiated */
+	bool event_idx; /* VIRTIO_F_EVENT_IDX was negotiated */
+	bool indirect;	/* VIRTIO_F_INDIRECT_DESC was negotiated */
 };
 
 struct virtq {
 	struct virtq_config cfg;
-	const char *broken; /* NULL, or the lie that was found */
-	uint16_t avail_seen;
-	uint16_t signalled_used; /* last_used when virtq_wants_call() was last asked */
+	const char *broken;	 /* NULL, or the lie that was found */
+	uint16_t avail_seen;	 /* split: the driver's index when last read */
+	uint16_t signalled_used; /* split: last_used when virtq_wants_call() was last asked */
+	uint16_t descs_used;	 /* packed: since then; at most the ring's size */
 	bool signalled_valid;
 	struct virtq_chain chain;
 };
@@ -103,21 +118,49 @@ enum virtq_result {
  * Start on a ring: check it and tell the driver that it need not kick.
  *
  * @param why  set to what is wrong with the ring when it is refused
- * @return     0; -EINVAL when the size is not a power of two up to 32768 (§2.7), a part is
- *             missing, misaligned or not inside one region of the guest's memory, or last_avail
- *             and last_used contradict the size: nothing was written then
+ * @return     0; -EINVAL when the size is not from 1 to 32768 (§2.8), or not a power of two for a
+ *             split ring (§2.7), a part is missing, misaligned or not inside one region of the
+ *             guest's memory, or last_avail and last_used differ, or are outside a packed ring:
+ *             nothing was written then
  */
 int virtq_init(struct virtq *vq, const struct virtq_config *cfg, const char **why);
 
+/* What flags say of a descriptor of a packed ring, and what the device takes for "available" at
+ * 'pos', a position with its wrap counter (§2.8.1). */
+#define VIRTQ_DESC_F_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
+#define VIRTQ_DESC_F_USED  (1u << VRING_PACKED_DESC_F_USED)
+#define VIRTQ_WRAP	   (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+
+static inline uint16_t virtq_avail_flags(uint16_t pos)
+{
+	return pos & VIRTQ_WRAP ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
+}
+
+static inline __le16 *virtq_next_flags(const struct virtq_config *cfg)
+{
+	return &cfg->ring[cfg->last_avail & ~VIRTQ_WRAP].flags;
+}
+
 /**
- * Is there a chain to work on? One load of the avail index when there was none.
+ * Is there a chain to work on? One load of the avail index, or of the next descriptor's flags, when
+ * there was none.
  */
 static inline bool virtq_has_work(struct virtq *vq)
 {
-	if (vq->chain.active || vq->avail_seen != vq->cfg.last_avail)
+	struct virtq_config *cfg = &vq->cfg;
+	uint16_t flags;
+
+	if (vq->chain.active)
 		return true;
-	vq->avail_seen = le16toh(__atomic_load_n(&vq->cfg.avail->idx, __ATOMIC_ACQUIRE));
-	return vq->avail_seen != vq->cfg.last_avail;
+	if (cfg->packed) {
+		flags = le16toh(__atomic_load_n(virtq_next_flags(cfg), __ATOMIC_RELAXED));
+		return (flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) ==
+		       virtq_avail_flags(cfg->last_avail);
+	}
+	if (vq->avail_seen != cfg->last_avail)
+		return true;
+	vq->avail_seen = le16toh(__atomic_load_n(&cfg->avail->idx, __ATOMIC_ACQUIRE));
+	return vq->avail_seen != cfg->last_avail;
 }
 
 /** What to look at for new work: small, so that hundreds of idle rings are looked at fast. */
@@ -127,13 +170,31 @@ struct virtq_watch {
 	bool equal; /* there is work when (*word & mask) == value; else when it is not */
 };
 
+/** Make it fire, whatever the ring says. */
+static inline void virtq_watch_always(struct virtq_watch *w)
+{
+	w->mask = 0;
+	w->value = 1;
+	w->equal = false;
+}
+
 /** What tells of work from now on. There may be work, or an open chain: then it fires at once. */
 static inline void virtq_watch(const struct virtq *vq, struct virtq_watch *w)
 {
-	w->word = &vq->cfg.avail->idx;
-	w->mask = vq->chain.active ? 0 : 0xffff;
-	w->value = vq->chain.active ? 1 : htole16(vq->cfg.last_avail);
-	w->equal = false;
+	const struct virtq_config *cfg = &vq->cfg;
+
+	if (cfg->packed) {
+		w->word = virtq_next_flags(cfg);
+		w->mask = htole16(VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED);
+		w->value = htole16(virtq_avail_flags(cfg->last_avail));
+	} else {
+		w->word = &cfg->avail->idx;
+		w->mask = 0xffff;
+		w->value = htole16(cfg->last_avail);
+	}
+	w->equal = cfg->packed;
+	if (vq->chain.active)
+		virtq_watch_always(w);
 }
 
 /** May there be work? One load. */
@@ -144,13 +205,20 @@ static inline bool virtq_watch_fired(const struct virtq_watch *w)
 	return ((word & w->mask) == w->value) == w->equal;
 }
 
-/** Make it fire, whatever the ring says. */
-static inline void virtq_watch_always(struct virtq_watch *w)
-{
-	w->mask = 0;
-	w->value = 1;
-	w->equal = false;
-}
+/* The layouts' halves of the functions below; not for callers. */
+const char *virtq_split_flaw(const struct virtq_config *cfg);
+const char *virtq_packed_flaw(const struct virtq_config *cfg);
+void virtq_split_start(struct virtq *vq);
+void virtq_packed_start(struct virtq *vq);
+enum virtq_result virtq_split_gather(
+	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *burst);
+enum virtq_result virtq_packed_gather(
+	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *burst);
+bool virtq_packed_skip_rest(struct virtq *vq);
+void virtq_split_complete(struct virtq *vq, const struct virtq_burst *burst);
+void virtq_packed_complete(struct virtq *vq, const struct virtq_burst *burst);
+bool virtq_split_wants_call(struct virtq *vq);
+bool virtq_packed_wants_call(struct virtq *vq);
 
 /**
  * Collect up to 'max_bytes' bytes of room. The caller then writes all of it.
@@ -158,8 +226,12 @@ static inline void virtq_watch_always(struct virtq_watch *w)
  * @param max_bytes  > 0
  * @param max_reqs   requests that may be finished, > 0; more than VIRTQ_BURST_REQS are never
  */
-enum virtq_result virtq_gather_some(
-	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *burst);
+static inline enum virtq_result virtq_gather_some(
+	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *burst)
+{
+	return vq->cfg.packed ? virtq_packed_gather(vq, max_bytes, max_reqs, burst)
+			      : virtq_split_gather(vq, max_bytes, max_reqs, burst);
+}
 
 /** As many requests as a burst holds. */
 static inline enum virtq_result virtq_gather(
@@ -215,8 +287,15 @@ static inline void virtq_burst_clear(struct virtq_burst *burst)
 /**
  * Finish the open chain in this burst with what was written to it. No effect when no chain is
  * open or nothing was written to it. At most once a burst.
+ *
+ * A packed ring has a chain's name in its last descriptor (§2.8.6). While that is more than
+ * VIRTQ_BURST_DESCS ahead the chain stays open, and takes no more: this function or the next gather
+ * looks on, and then finishes it.
  */
 void virtq_close_short(struct virtq *vq, struct virtq_burst *burst);
+
+/** Forget what was gathered and not completed: cfg.last_avail names the first of it again. */
+void virtq_rewind(struct virtq *vq);
 
 /**
  * Give everything in the burst back, as if it had not been gathered: the segments could not be
@@ -224,16 +303,22 @@ void virtq_close_short(struct virtq *vq, struct virtq_burst *burst);
  */
 void virtq_abandon(struct virtq *vq, struct virtq_burst *burst);
 
-/** Put the burst's requests on the used ring and show them to the driver. */
-void virtq_complete(struct virtq *vq, const struct virtq_burst *burst);
+/** Show the burst's requests to the driver, as used. */
+static inline void virtq_complete(struct virtq *vq, const struct virtq_burst *burst)
+{
+	if (vq->cfg.packed)
+		virtq_packed_complete(vq, burst);
+	else
+		virtq_split_complete(vq, burst);
+}
 
 /**
- * Does the driver want a notification for what was completed since this was last asked (§2.7.7)?
- * True the first time after virtq_init().
+ * Does the driver want a notification for what was completed since this was last asked (§2.7.7,
+ * §2.8.10)? True the first time after virtq_init(), unless the driver wants none at all.
  */
-bool virtq_wants_call(struct virtq *vq);
-
-/** Forget the chain that is open, so that cfg.last_avail names it again. */
-void virtq_rewind(struct virtq *vq);
+static inline bool virtq_wants_call(struct virtq *vq)
+{
+	return vq->cfg.packed ? virtq_packed_wants_call(vq) : virtq_split_wants_call(vq);
+}
 
 #endif

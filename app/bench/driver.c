@@ -15,14 +15,19 @@ static uint64_t desc_bytes(unsigned size)
 	return (uint64_t)size * sizeof(struct vring_desc);
 }
 
-static uint64_t avail_bytes(unsigned size)
+static uint64_t driver_bytes(const struct driver_cfg *cfg)
 {
-	return sizeof(struct vring_avail) + (uint64_t)size * sizeof(uint16_t) + sizeof(uint16_t);
+	if (cfg->layout == DRIVER_PACKED)
+		return sizeof(struct vring_packed_desc_event);
+	return sizeof(struct vring_avail) + (uint64_t)cfg->size * sizeof(uint16_t) +
+	       sizeof(uint16_t);
 }
 
-static uint64_t used_bytes(unsigned size)
+static uint64_t device_bytes(const struct driver_cfg *cfg)
 {
-	return sizeof(struct vring_used) + (uint64_t)size * sizeof(struct vring_used_elem) +
+	if (cfg->layout == DRIVER_PACKED)
+		return sizeof(struct vring_packed_desc_event);
+	return sizeof(struct vring_used) + (uint64_t)cfg->size * sizeof(struct vring_used_elem) +
 	       sizeof(uint16_t);
 }
 
@@ -38,36 +43,50 @@ static uint16_t *used_event(const struct driver *drv)
 
 void driver_remap(struct driver *drv)
 {
-	unsigned size = drv->cfg.size;
+	const struct driver_cfg *cfg = &drv->cfg;
+	void *desc = guest_ram_at(drv->ram, drv->desc_gpa, desc_bytes(cfg->size));
 
-	drv->desc = guest_ram_at(drv->ram, drv->desc_gpa, desc_bytes(size));
-	drv->avail = guest_ram_at(drv->ram, drv->driver_gpa, avail_bytes(size));
-	drv->used = guest_ram_at(drv->ram, drv->device_gpa, used_bytes(size));
-	assert(drv->desc != NULL && drv->avail != NULL && drv->used != NULL);
+	if (drv->packed)
+		drv->ring = desc;
+	else
+		drv->desc = desc;
+	drv->avail = guest_ram_at(drv->ram, drv->driver_gpa, driver_bytes(cfg));
+	drv->used = guest_ram_at(drv->ram, drv->device_gpa, device_bytes(cfg));
+	assert(desc != NULL && drv->avail != NULL && drv->used != NULL);
 }
 
 /* The three areas get cache lines of their own, as a guest's allocator gives them pages. */
 static int alloc_areas(struct driver *drv, struct guest_ram *ram)
 {
 	const struct driver_cfg *cfg = &drv->cfg;
-	unsigned size = cfg->size;
+	unsigned size = cfg->size, region = cfg->region;
 
-	if (guest_ram_alloc(ram, cfg->region, desc_bytes(size), 64, &drv->desc_gpa) != 0 ||
-		guest_ram_alloc(ram, cfg->region, avail_bytes(size), 64, &drv->driver_gpa) != 0 ||
-		guest_ram_alloc(ram, cfg->region, used_bytes(size), 64, &drv->device_gpa) != 0 ||
-		guest_ram_alloc(ram, cfg->region, table_bytes(cfg) * size, 64, &drv->tables_gpa) !=
-			0)
+	if (guest_ram_alloc(ram, region, desc_bytes(size), 64, &drv->desc_gpa) != 0 ||
+		guest_ram_alloc(ram, region, driver_bytes(cfg), 64, &drv->driver_gpa) != 0 ||
+		guest_ram_alloc(ram, region, device_bytes(cfg), 64, &drv->device_gpa) != 0 ||
+		guest_ram_alloc(ram, region, table_bytes(cfg) * size, 64, &drv->tables_gpa) != 0)
 		return -ENOMEM;
 	return 0;
+}
+
+static bool is_size(const struct driver_cfg *cfg)
+{
+	if (cfg->size == 0 || cfg->size > DRIVER_SIZE_MAX)
+		return false;
+	return cfg->layout == DRIVER_PACKED || (cfg->size & (cfg->size - 1)) == 0;
 }
 
 int driver_init(struct driver *drv, struct guest_ram *ram, const struct driver_cfg *cfg)
 {
 	int err;
 
-	*drv = (struct driver){.ram = ram, .cfg = *cfg, .event_idx = cfg->event_idx};
-	if (cfg->size == 0 || cfg->size > DRIVER_SIZE_MAX || (cfg->size & (cfg->size - 1)) != 0 ||
-		cfg->layout != DRIVER_SPLIT || cfg->region >= ram->nr_regions)
+	*drv = (struct driver){
+		.ram = ram,
+		.cfg = *cfg,
+		.packed = cfg->layout == DRIVER_PACKED,
+		.event_idx = cfg->event_idx,
+	};
+	if (!is_size(cfg) || cfg->region >= ram->nr_regions)
 		return -EINVAL;
 	err = alloc_areas(drv, ram);
 	if (err != 0)
@@ -75,7 +94,9 @@ int driver_init(struct driver *drv, struct guest_ram *ram, const struct driver_c
 	drv->mask = (uint16_t)(cfg->size - 1);
 	drv->chains = calloc(cfg->size, sizeof(*drv->chains));
 	drv->next = calloc(cfg->size, sizeof(*drv->next));
-	if (drv->chains == NULL || drv->next == NULL) {
+	if (drv->packed)
+		drv->desc = calloc(cfg->size, sizeof(*drv->desc));
+	if (drv->chains == NULL || drv->next == NULL || (drv->packed && drv->desc == NULL)) {
 		driver_fini(drv);
 		return -ENOMEM;
 	}
@@ -88,18 +109,32 @@ void driver_fini(struct driver *drv)
 {
 	free(drv->chains);
 	free(drv->next);
+	if (drv->packed)
+		free(drv->desc);
 	drv->chains = NULL;
 	drv->next = NULL;
+	drv->desc = NULL;
+}
+
+uint16_t driver_start_base(const struct driver *drv)
+{
+	uint16_t start = drv->cfg.start_idx;
+	unsigned lap = start / drv->cfg.size;
+
+	if (!drv->packed)
+		return start;
+	return (uint16_t)(start % drv->cfg.size | (lap % 2 == 0 ? DRIVER_WRAP : 0));
 }
 
 void driver_reset(struct driver *drv)
 {
-	unsigned size = drv->cfg.size;
-	uint16_t start = drv->cfg.start_idx;
+	const struct driver_cfg *cfg = &drv->cfg;
+	unsigned size = cfg->size;
+	uint16_t start = driver_start_base(drv);
 
 	memset(drv->desc, 0, desc_bytes(size));
-	memset(drv->avail, 0, avail_bytes(size));
-	memset(drv->used, 0, used_bytes(size));
+	memset(drv->avail, 0, driver_bytes(cfg));
+	memset(drv->used, 0, device_bytes(cfg));
 	memset(drv->chains, 0, size * sizeof(*drv->chains));
 	for (unsigned i = 0; i < size; i++)
 		drv->next[i] = (uint16_t)(i + 1);
@@ -107,14 +142,20 @@ void driver_reset(struct driver *drv)
 	drv->nr_free = size;
 	drv->nr_offered = 0;
 	drv->avail_next = drv->avail_judged = drv->used_next = drv->used_seen = start;
+	drv->calls_off = false;
+	if (drv->packed) {
+		driver_packed_reset(drv);
+		return;
+	}
 	drv->avail->idx = start;
 	drv->used->idx = start;
-	drv->calls_off = false;
 	*used_event(drv) = start;
 }
 
 uint16_t driver_resume_base(const struct driver *drv)
 {
+	if (drv->packed)
+		return driver_packed_resume_base(drv);
 	return __atomic_load_n(&drv->used->idx, __ATOMIC_ACQUIRE);
 }
 
@@ -140,10 +181,15 @@ static void write_table(
 	struct driver *drv, unsigned head, const struct driver_buf *bufs, unsigned nr_bufs)
 {
 	uint64_t len = table_bytes(&drv->cfg);
-	struct vring_desc *table = guest_ram_at(drv->ram, drv->tables_gpa + head * len, len);
+	void *table = guest_ram_at(drv->ram, drv->tables_gpa + head * len, len);
+	struct vring_desc *desc = table;
 
+	if (drv->packed) {
+		driver_packed_write_table(table, bufs, nr_bufs);
+		return;
+	}
 	for (unsigned i = 0; i < nr_bufs; i++)
-		write_desc(&table[i], &bufs[i], i + 1 == nr_bufs, (uint16_t)(i + 1));
+		write_desc(&desc[i], &bufs[i], i + 1 == nr_bufs, (uint16_t)(i + 1));
 }
 
 static uint32_t room_of(const struct driver_buf *bufs, unsigned nr_bufs)
@@ -162,6 +208,8 @@ int driver_build(struct driver *drv, const struct driver_buf *bufs, unsigned nr_
 	unsigned head = drv->free_head, at = head;
 
 	if (nr_bufs == 0 || nr_direct > nr_bufs)
+		return -EINVAL;
+	if (drv->packed && nr_direct != 0 && nr_direct != nr_bufs)
 		return -EINVAL;
 	if (nr_bufs - nr_direct > drv->cfg.table_entries)
 		return -E2BIG;
@@ -229,6 +277,8 @@ static void put_calls_off(struct driver *drv)
 bool driver_calls_on(struct driver *drv)
 {
 	drv->calls_off = false;
+	if (drv->packed)
+		return driver_packed_calls_on(drv);
 	__atomic_store_n(&drv->avail->flags, 0, __ATOMIC_RELAXED);
 	if (drv->event_idx)
 		__atomic_store_n(used_event(drv), drv->used_next, __ATOMIC_RELAXED);
@@ -239,7 +289,9 @@ bool driver_calls_on(struct driver *drv)
 void driver_calls_off(struct driver *drv)
 {
 	drv->calls_off = true;
-	if (drv->event_idx)
+	if (drv->packed)
+		driver_packed_calls_off(drv);
+	else if (drv->event_idx)
 		put_calls_off(drv); /* flags must stay 0 then: virtio 1.3 §2.7.7.1 */
 	else
 		__atomic_store_n(&drv->avail->flags, VRING_AVAIL_F_NO_INTERRUPT, __ATOMIC_RELAXED);

@@ -7,7 +7,8 @@
  * The caller's words are chains, not descriptors, so that they hold for any ring layout:
  *  - driver_build() lays a chain of buffers out once and names it with an id;
  *  - driver_offer() makes it available, as often as wanted but only once at a time, at the cost of
- *    one ring entry; driver_publish() shows everything offered to the device;
+ *    one ring entry (packed: of one for each descriptor); driver_publish() shows everything
+ *    offered to the device;
  *  - driver_take() gets the next answer, after judging that it is legal;
  *  - driver_release() gives a chain's descriptors back; driver_add() is build and offer in one,
  *    with the release done by driver_take().
@@ -31,15 +32,17 @@
 
 enum driver_layout {
 	DRIVER_SPLIT,
+	DRIVER_PACKED,
 };
 
 struct driver_cfg {
-	unsigned size; /* entries of the queue, a power of two, 1..32768 */
+	unsigned size; /* entries of the queue, 1..32768; split: a power of two */
 	enum driver_layout layout;
 	bool event_idx;		/* VIRTIO_F_EVENT_IDX was negotiated */
 	unsigned table_entries; /* room of each chain's indirect table; 0: no indirect chains */
 	unsigned region;	/* the region of guest_ram that holds the queue and the tables */
-	uint16_t start_idx;	/* first ring index, to come close to where it wraps */
+	uint16_t start_idx;	/* first ring index, to come close to where it wraps; packed:
+				   descriptors from where a new ring starts */
 };
 
 struct driver_buf {
@@ -78,18 +81,31 @@ struct driver_chain {
 
 /* All fields are the driver thread's; read only, from outside. */
 struct driver {
-	/* used for every request */
-	struct vring_desc *desc;
-	struct vring_avail *avail;
-	struct vring_used *used;
+	/*
+	 * Used for every request. Where the driver stands in a packed ring is an index with the
+	 * wrap counter in bit 15.
+	 */
+	struct vring_desc *desc; /* packed: on the heap, what chains are copied to the ring from */
+	struct vring_packed_desc *ring; /* split: NULL */
+	union {
+		struct vring_avail *avail;
+		struct vring_packed_desc_event *driver_event;
+	};
+	union {
+		struct vring_used *used;
+		struct vring_packed_desc_event *device_event;
+	};
 	struct driver_chain *chains; /* by id */
-	uint16_t mask;
-	uint16_t avail_next;	 /* next index to fill */
-	uint16_t avail_judged;	 /* up to here it was decided whether to kick */
-	uint16_t used_next;	 /* next index to take */
-	uint16_t used_seen;	 /* the device's index when last read */
-	uint16_t calls_off_from; /* used_next when calls were last put off */
+	uint16_t mask;		     /* split */
+	uint16_t avail_next;	     /* next index to fill */
+	uint16_t avail_shown;	     /* packed: up to here the device sees */
+	uint16_t avail_judged;	     /* up to here it was decided whether to kick */
+	uint16_t held_flags;	     /* packed: of the descriptor at avail_shown */
+	uint16_t used_next;	     /* next index to take */
+	uint16_t used_seen;	     /* split: the device's index when last read */
+	uint16_t calls_off_from;     /* split: used_next when calls were last put off */
 	uint16_t nr_offered;
+	bool packed;
 	bool event_idx;
 	bool calls_off;
 
@@ -97,8 +113,8 @@ struct driver {
 	const struct guest_ram *ram;
 	struct driver_cfg cfg;
 	uint64_t desc_gpa;   /* descriptor area */
-	uint64_t driver_gpa; /* driver area: avail ring */
-	uint64_t device_gpa; /* device area: used ring */
+	uint64_t driver_gpa; /* driver area: avail ring, or event suppression */
+	uint64_t device_gpa; /* device area: used ring, or event suppression */
 	uint64_t tables_gpa;
 	uint16_t *next; /* each descriptor's successor, in a chain or among the free ones */
 	unsigned free_head;
@@ -127,9 +143,12 @@ void driver_reset(struct driver *drv);
 /** Find the queue's host addresses again, after guest_ram_remap() of its region. */
 void driver_remap(struct driver *drv);
 
+/** Where a back-end starts on a new ring, as vhost-user's SET_VRING_BASE has it. */
+uint16_t driver_start_base(const struct driver *drv);
+
 /**
- * The ring index from which a new back-end can go on, when the old one died without saying how
- * far it got: whatever was offered and not answered is served (again).
+ * The same, for one that can go on where another one died without saying how far it got: whatever
+ * was offered and not answered is served (again).
  */
 uint16_t driver_resume_base(const struct driver *drv);
 
@@ -138,10 +157,11 @@ uint16_t driver_resume_base(const struct driver *drv);
  *
  * @param bufs       nr_bufs of them, not 0; readable ones first, as the standard wants
  * @param nr_direct  how many leading buffers get a descriptor of the queue; the others go to an
- *                   indirect table (virtio 1.3 §2.7.5.3: some direct ones may come before it)
+ *                   indirect table (virtio 1.3 §2.7.5.3: some direct ones may come before it;
+ *                   §2.8.5: not in a packed ring, where this must be 0 or nr_bufs)
  * @param cookie     comes back with the answer
  * @return           0 and *id; -ENOSPC when descriptors are short (take answers first), -E2BIG
- *                   when the table is too small, -EINVAL for an empty chain
+ *                   when the table is too small, -EINVAL for a chain that is empty or mixed
  */
 int driver_build(struct driver *drv, const struct driver_buf *bufs, unsigned nr_bufs,
 	unsigned nr_direct, uint64_t cookie, uint16_t *id);
@@ -173,25 +193,34 @@ static inline void driver_set_cookie(struct driver *drv, uint16_t id, uint64_t c
 	drv->chains[id].cookie = cookie;
 }
 
+#include "driver_packed.h" /* the halves of the functions below, for a packed ring */
+
 /** Put a built chain on the ring. The device sees it after driver_publish(). */
 static inline void driver_offer(struct driver *drv, uint16_t id)
 {
 	assert(drv->chains[id].state == DRIVER_CHAIN_BUILT);
 	drv->chains[id].state = DRIVER_CHAIN_OFFERED;
+	drv->nr_offered++;
+	if (drv->packed) {
+		driver_packed_offer(drv, id);
+		return;
+	}
 	drv->avail->ring[drv->avail_next & drv->mask] = id;
 	drv->avail_next++;
-	drv->nr_offered++;
 }
 
 /** Let the device see all chains offered so far. */
 static inline void driver_publish(struct driver *drv)
 {
-	__atomic_store_n(&drv->avail->idx, drv->avail_next, __ATOMIC_RELEASE);
+	if (drv->packed)
+		driver_packed_publish(drv);
+	else
+		__atomic_store_n(&drv->avail->idx, drv->avail_next, __ATOMIC_RELEASE);
 }
 
 /**
  * Whether the device wants a kick for what was published since this was asked last
- * (virtio 1.3 §2.7.10). Costs a full memory barrier; once per publish is right.
+ * (virtio 1.3 §2.7.10, §2.8.10). Costs a full memory barrier; once per publish is right.
  */
 static inline bool driver_kick_needed(struct driver *drv)
 {
@@ -200,6 +229,8 @@ static inline bool driver_kick_needed(struct driver *drv)
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	drv->avail_judged = drv->avail_next;
+	if (drv->packed)
+		return driver_packed_kick_needed(drv, from);
 	if (drv->event_idx) {
 		event = __atomic_load_n(
 			(uint16_t *)&drv->used->ring[drv->cfg.size], __ATOMIC_RELAXED);
@@ -214,7 +245,8 @@ static inline bool driver_kick_needed(struct driver *drv)
  *
  * @param used  filled unless the result is DRIVER_EMPTY or DRIVER_BAD_PROGRESS
  * @return      DRIVER_OK and DRIVER_TOO_LONG: the chain is the driver's again, to offer again or
- *              to release (one of driver_add() is released). DRIVER_BAD_ID: the entry is skipped.
+ *              to release (one of driver_add() is released). DRIVER_BAD_ID: the entry is skipped;
+ *              of a packed ring it isn't, as nobody knows where the next one is.
  */
 static inline enum driver_result driver_take(struct driver *drv, struct driver_used *used)
 {
@@ -223,22 +255,30 @@ static inline enum driver_result driver_take(struct driver *drv, struct driver_u
 	enum driver_result result;
 	uint32_t id, len;
 
-	if (drv->used_next == drv->used_seen) {
-		result = driver_look(drv);
+	if (drv->packed) {
+		result = driver_packed_look(drv, &id, &len);
 		if (result != DRIVER_OK)
 			return result;
+	} else {
+		if (drv->used_next == drv->used_seen) {
+			result = driver_look(drv);
+			if (result != DRIVER_OK)
+				return result;
+		}
+		elem = &drv->used->ring[drv->used_next & drv->mask];
+		id = __atomic_load_n(&elem->id, __ATOMIC_RELAXED);
+		len = __atomic_load_n(&elem->len, __ATOMIC_RELAXED);
+		drv->used_next++;
 	}
-	elem = &drv->used->ring[drv->used_next & drv->mask];
-	id = __atomic_load_n(&elem->id, __ATOMIC_RELAXED);
-	len = __atomic_load_n(&elem->len, __ATOMIC_RELAXED);
-	drv->used_next++;
 	used->id = id;
 	used->len_bytes = len;
-	if (id > drv->mask || drv->chains[id].state != DRIVER_CHAIN_OFFERED)
+	if (id >= drv->cfg.size || drv->chains[id].state != DRIVER_CHAIN_OFFERED)
 		return DRIVER_BAD_ID;
 	chain = &drv->chains[id];
 	chain->state = DRIVER_CHAIN_BUILT;
 	drv->nr_offered--;
+	if (drv->packed)
+		drv->used_next = driver_packed_pos(drv, drv->used_next, chain->nr_desc);
 	used->cookie = chain->cookie;
 	result = len > chain->room_bytes ? DRIVER_TOO_LONG : DRIVER_OK;
 	if (chain->once)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * What a hostile or broken driver does to a split virtqueue: one lie per function, on top of a
- * struct driver. Used by tests and fuzzers; nothing polite calls these.
+ * What a hostile or broken driver does to a virtqueue: one lie per function, on top of a struct
+ * driver. Used by tests and fuzzers; nothing polite calls these.
  *
  * After a lie the driver's own bookkeeping may not fit the ring any more, so answers can come back
  * as DRIVER_BAD_ID or DRIVER_BAD_PROGRESS; driver_reset() makes an honest queue of it again.
@@ -11,19 +11,27 @@
 
 #include "driver.h"
 
-/** Descriptor 'i' of the queue's table, to write whatever into. 'i' must be below the size. */
+/**
+ * Descriptor 'i' of the queue's table, to write whatever into. 'i' must be below the size. Packed:
+ * of what chains are copied from when they are offered.
+ */
 static inline struct vring_desc *driver_rude_desc(struct driver *drv, unsigned i)
 {
-	return &drv->desc[i & drv->mask];
+	return &drv->desc[i % drv->cfg.size];
 }
 
-/** The indirect table that belongs to the chain that starts at 'id'; NULL if there are none. */
-static inline struct vring_desc *driver_rude_table(struct driver *drv, uint16_t id)
+/**
+ * The indirect table that belongs to the chain that starts at 'id'; NULL if there are none. In the
+ * layout of the queue: struct vring_desc or struct vring_packed_desc.
+ */
+static inline void *driver_rude_table(struct driver *drv, uint16_t id)
 {
 	uint64_t len = (uint64_t)drv->cfg.table_entries * sizeof(struct vring_desc);
 
 	return len == 0 ? NULL : guest_ram_at(drv->ram, drv->tables_gpa + id * len, len);
 }
+
+/* Split only */
 
 /** Put any number on the avail ring as a chain's head. */
 static inline void driver_rude_push(struct driver *drv, uint16_t head)
@@ -49,6 +57,31 @@ static inline void driver_rude_events(struct driver *drv, uint16_t flags, uint16
 {
 	__atomic_store_n(&drv->avail->flags, flags, __ATOMIC_RELAXED);
 	__atomic_store_n(&drv->avail->ring[drv->cfg.size], used_event, __ATOMIC_RELEASE);
+}
+
+/* Packed only */
+
+/** Put any descriptor on the ring, with the flags that make it available besides its own. */
+static inline void driver_rude_put(struct driver *drv, const struct vring_packed_desc *d)
+{
+	uint16_t pos = drv->avail_next, flags = d->flags | driver_packed_avail(pos);
+	struct vring_packed_desc *to = driver_packed_at(drv, pos);
+
+	to->addr = d->addr;
+	to->len = d->len;
+	to->id = d->id;
+	if (pos == drv->avail_shown)
+		drv->held_flags = flags;
+	else
+		__atomic_store_n(&to->flags, flags, __ATOMIC_RELAXED);
+	drv->avail_next = driver_packed_pos(drv, pos, 1);
+}
+
+/** Any value in the driver's event suppression structure. */
+static inline void driver_rude_packed_events(struct driver *drv, uint16_t off_wrap, uint16_t flags)
+{
+	__atomic_store_n(&drv->driver_event->off_wrap, off_wrap, __ATOMIC_RELAXED);
+	__atomic_store_n(&drv->driver_event->flags, flags, __ATOMIC_RELEASE);
 }
 
 #endif

@@ -329,7 +329,7 @@ int frontend_set_memory(struct frontend *fe, const struct guest_ram *ram)
 void frontend_fill_addr(const struct driver *drv, struct vhost_user_vring_addr *addr)
 {
 	*addr = (struct vhost_user_vring_addr){
-		.desc_user_addr = (uintptr_t)drv->desc,
+		.desc_user_addr = drv->packed ? (uintptr_t)drv->ring : (uintptr_t)drv->desc,
 		.used_user_addr = (uintptr_t)drv->used,
 		.avail_user_addr = (uintptr_t)drv->avail,
 	};

@@ -129,7 +129,7 @@ static inline void guest_init(
 	budget_join(&h->bytes, &g->dev.bytes);
 	budget_open(&g->dev.requests, &requests, 0);
 	budget_join(&h->requests, &g->dev.requests);
-	guest_start(g, cfg->start_idx);
+	guest_start(g, driver_start_base(&g->vm.drv));
 }
 
 static inline void guest_fini(struct guest *g)

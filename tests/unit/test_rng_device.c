@@ -345,20 +345,20 @@ static void test_few_bytes_are_shared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_serves),
-		cmocka_unit_test(test_no_byte_twice),
-		cmocka_unit_test(test_budget_ends_in_a_request),
-		cmocka_unit_test(test_budget_ends_with_a_request),
-		cmocka_unit_test(test_one_byte_a_period),
-		cmocka_unit_test(test_late_bytes),
-		cmocka_unit_test(test_dry_source),
-		cmocka_unit_test(test_dry_while_a_request_is_open),
-		cmocka_unit_test(test_waits_are_counted),
-		cmocka_unit_test(test_budget_ends_in_an_open_request),
-		cmocka_unit_test(test_turns_are_bounded),
-		cmocka_unit_test(test_few_bytes_are_shared),
-		cmocka_unit_test(test_calls_are_owed),
-		cmocka_unit_test(test_no_call_without_an_answer),
+		VM_BOTH(test_serves),
+		VM_BOTH(test_no_byte_twice),
+		VM_BOTH(test_budget_ends_in_a_request),
+		VM_BOTH(test_budget_ends_with_a_request),
+		VM_BOTH(test_one_byte_a_period),
+		VM_BOTH(test_late_bytes),
+		VM_BOTH(test_dry_source),
+		VM_BOTH(test_dry_while_a_request_is_open),
+		VM_BOTH(test_waits_are_counted),
+		VM_BOTH(test_budget_ends_in_an_open_request),
+		VM_BOTH(test_turns_are_bounded),
+		VM_BOTH(test_few_bytes_are_shared),
+		VM_BOTH(test_calls_are_owed),
+		VM_BOTH(test_no_call_without_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

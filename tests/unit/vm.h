@@ -4,7 +4,8 @@
 
 /*
  * A guest in memory for the tests of the ring and the device: regions between pages that fault, a
- * driver, and checks of what the guest's memory holds.
+ * driver, and checks of what the guest's memory holds. What holds for both layouts of a ring is
+ * tested with both: VM_BOTH() in a program's list of tests.
  *
  * The regions are a front one of any size, which holds the queue, and NR_DATA small ones after it,
  * neighbours in guest-physical space and scattered here, so that ranges cross from one to the next.
@@ -23,6 +24,39 @@
 #define VM_DATA_GPA 0x40000000ull
 #define VM_DATA_LEN ((uint64_t)VM_NR_DATA * VM_PAGE)
 #define VM_POISON   0xa5
+
+/* The layout of the rings that vm_init() makes. */
+static enum driver_layout vm_layout;
+
+static inline int vm_split(void **state)
+{
+	vm_layout = DRIVER_SPLIT;
+	return 0;
+}
+
+static inline int vm_packed(void **state)
+{
+	vm_layout = DRIVER_PACKED;
+	return 0;
+}
+
+#define VM_BOTH(f)                                       \
+	{#f " (split)", f, vm_split, NULL, NULL},        \
+	{                                                \
+#f " (packed)", f, vm_packed, NULL, NULL \
+	}
+
+/** Can a chain of 'n_bufs' have 'n_direct' in the ring and the others in a table? */
+static inline bool vm_can_mix(unsigned n_bufs, unsigned n_direct)
+{
+	return vm_layout == DRIVER_SPLIT || n_direct == 0 || n_direct == n_bufs;
+}
+
+/** 'n_direct' if that can be, else all. */
+static inline unsigned vm_mix(unsigned n_bufs, unsigned n_direct)
+{
+	return vm_can_mix(n_bufs, n_direct) ? n_direct : n_bufs;
+}
 
 struct vm {
 	struct guest_ram ram;
@@ -83,9 +117,11 @@ static inline void vm_init(struct vm *vm, const struct driver_cfg *cfg)
 {
 	uint64_t per_entry = 16 + 2 + 8 + 16 * (uint64_t)cfg->table_entries;
 	uint64_t bytes = cfg->size * per_entry + 4 * 64 + 16;
+	struct driver_cfg mine = *cfg;
 
+	mine.layout = vm_layout;
 	vm_init_memory(vm, (bytes + VM_PAGE - 1) / VM_PAGE * VM_PAGE);
-	assert_int_equal(driver_init(&vm->drv, &vm->ram, cfg), 0);
+	assert_int_equal(driver_init(&vm->drv, &vm->ram, &mine), 0);
 }
 
 static inline void vm_fini(struct vm *vm)
@@ -103,17 +139,22 @@ static inline void vm_fini(struct vm *vm)
 /** The ring of the driver, as a front-end would hand it to the back-end. */
 static inline struct virtq_config vm_ring(struct vm *vm)
 {
-	return (struct virtq_config){
+	struct virtq_config cfg = {
 		.mem = &vm->mem,
 		.size = (uint16_t)vm->drv.cfg.size,
 		.desc = vm->drv.desc,
 		.avail = vm->drv.avail,
 		.used = vm->drv.used,
-		.last_avail = vm->drv.cfg.start_idx,
-		.last_used = vm->drv.cfg.start_idx,
+		.last_avail = driver_start_base(&vm->drv),
+		.last_used = driver_start_base(&vm->drv),
+		.packed = vm->drv.packed,
 		.event_idx = vm->drv.cfg.event_idx,
 		.indirect = true,
 	};
+
+	if (cfg.packed)
+		cfg.ring = vm->drv.ring;
+	return cfg;
 }
 
 /** Start a back-end on the driver's ring. */

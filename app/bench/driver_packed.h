@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * The driver's half of a packed virtqueue (virtio 1.3 §2.8). driver.h includes this and has the
+ * words for callers.
+ *
+ * A position is an index into the ring with the wrap counter in bit 15. Chains are laid out in
+ * drv->desc, as those of a split queue, and copied to the ring each time they are offered. The
+ * first descriptor that is not yet published keeps its flags back: so the device, which goes from
+ * one to the next, sees none of those behind it either.
+ */
+#ifndef BENCH_DRIVER_PACKED_H
+#define BENCH_DRIVER_PACKED_H
+
+#include "driver.h"
+
+#define DRIVER_WRAP	    (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+#define DRIVER_DESC_F_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
+#define DRIVER_DESC_F_USED  (1u << VRING_PACKED_DESC_F_USED)
+
+/** The position 'n' further on, n <= size. */
+static inline uint16_t driver_packed_pos(const struct driver *drv, uint16_t pos, unsigned n)
+{
+	unsigned index = (pos & ~DRIVER_WRAP) + n;
+
+	if (index < drv->cfg.size)
+		return (uint16_t)((pos & DRIVER_WRAP) | index);
+	return (uint16_t)(((pos & DRIVER_WRAP) ^ DRIVER_WRAP) | (index - drv->cfg.size));
+}
+
+static inline struct vring_packed_desc *driver_packed_at(const struct driver *drv, uint16_t pos)
+{
+	return &drv->ring[pos & ~DRIVER_WRAP];
+}
+
+/** The flags that make a descriptor at 'pos' available, and used (§2.8.1). */
+static inline uint16_t driver_packed_avail(uint16_t pos)
+{
+	return pos & DRIVER_WRAP ? DRIVER_DESC_F_AVAIL : DRIVER_DESC_F_USED;
+}
+
+static inline uint16_t driver_packed_used(uint16_t pos)
+{
+	return pos & DRIVER_WRAP ? DRIVER_DESC_F_AVAIL | DRIVER_DESC_F_USED : 0;
+}
+
+static inline void driver_packed_offer(struct driver *drv, uint16_t id)
+{
+	uint16_t pos = drv->avail_next, at = id;
+
+	for (unsigned n = drv->chains[id].nr_desc; n > 0; n--) {
+		struct vring_packed_desc *to = driver_packed_at(drv, pos);
+		const struct vring_desc *from = &drv->desc[at];
+		uint16_t flags = from->flags | driver_packed_avail(pos);
+
+		to->addr = from->addr;
+		to->len = from->len;
+		to->id = id;
+		if (pos == drv->avail_shown)
+			drv->held_flags = flags;
+		else
+			__atomic_store_n(&to->flags, flags, __ATOMIC_RELAXED);
+		pos = driver_packed_pos(drv, pos, 1);
+		at = drv->next[at];
+	}
+	drv->avail_next = pos;
+}
+
+static inline void driver_packed_publish(struct driver *drv)
+{
+	if (drv->avail_shown == drv->avail_next)
+		return;
+	__atomic_store_n(
+		&driver_packed_at(drv, drv->avail_shown)->flags, drv->held_flags, __ATOMIC_RELEASE);
+	drv->avail_shown = drv->avail_next;
+}
+
+/** How far 'to' is behind 'from', less than a lap: 1..size when they are different. */
+static inline int driver_packed_distance(const struct driver *drv, uint16_t from, uint16_t to)
+{
+	int n = (int)(to & ~DRIVER_WRAP) - (int)(from & ~DRIVER_WRAP);
+
+	return (from ^ to) & DRIVER_WRAP ? n + (int)drv->cfg.size : n;
+}
+
+/** @param from  what was published after this position is what it is about */
+static inline bool driver_packed_kick_needed(const struct driver *drv, uint16_t from)
+{
+	const struct vring_packed_desc_event *event = drv->device_event;
+	uint16_t flags = __atomic_load_n(&event->flags, __ATOMIC_ACQUIRE);
+	int n = driver_packed_distance(drv, from, drv->avail_next), back;
+
+	if (n == 0 || flags == VRING_PACKED_EVENT_FLAG_DISABLE)
+		return false;
+	if (flags != VRING_PACKED_EVENT_FLAG_DESC || !drv->event_idx)
+		return true;
+	back = driver_packed_distance(
+		drv, __atomic_load_n(&event->off_wrap, __ATOMIC_RELAXED), drv->avail_next);
+	return back >= 1 && back <= n;
+}
+
+/** The next answer, which is not taken by this. */
+static inline enum driver_result driver_packed_look(
+	const struct driver *drv, uint32_t *id, uint32_t *len_bytes)
+{
+	const struct vring_packed_desc *d = driver_packed_at(drv, drv->used_next);
+	uint16_t flags = __atomic_load_n(&d->flags, __ATOMIC_ACQUIRE);
+
+	if ((flags & (DRIVER_DESC_F_AVAIL | DRIVER_DESC_F_USED)) !=
+		driver_packed_used(drv->used_next))
+		return DRIVER_EMPTY;
+	if (drv->nr_offered == 0)
+		return DRIVER_BAD_PROGRESS;
+	*id = __atomic_load_n(&d->id, __ATOMIC_RELAXED);
+	/* Without WRITE the length says nothing (§2.8.4). */
+	*len_bytes = flags & VRING_DESC_F_WRITE ? __atomic_load_n(&d->len, __ATOMIC_RELAXED) : 0;
+	return DRIVER_OK;
+}
+
+/* The rest of driver.c's functions, for a packed ring. */
+void driver_packed_reset(struct driver *drv);
+uint16_t driver_packed_resume_base(const struct driver *drv);
+void driver_packed_write_table(
+	struct vring_packed_desc *table, const struct driver_buf *bufs, unsigned nr_bufs);
+bool driver_packed_calls_on(struct driver *drv);
+void driver_packed_calls_off(struct driver *drv);
+
+#endif

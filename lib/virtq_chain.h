@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_VIRTQ_CHAIN_H
+#define VRNG_VIRTQ_CHAIN_H
+
+/*
+ * What the layouts of a virtqueue have in common: a burst is gathered from chains, a chain from
+ * descriptors, and each of them is checked. Private to virtq_split.c and virtq_packed.c, which say
+ * how a chain begins and how it goes on; for each of them the compiler makes code of its own.
+ *
+ * Security model, thread safety: see virtq.h. What is used is always the copy of a descriptor that
+ * chain_fetch() made.
+ */
+
+#include "virtq.h"
+
+#include <string.h>
+
+#define VIRTQ_INLINE static inline __attribute__((always_inline))
+
+/** A descriptor of either layout, in the ring or in a table. */
+union virtq_desc {
+	struct vring_desc split;
+	struct vring_packed_desc packed;
+};
+
+/**
+ * One step of a layout: begin the next chain that is available, or make the open chain's next
+ * descriptor the current one (gpa and len are then room to write to).
+ */
+typedef enum virtq_result virtq_step(struct virtq *vq);
+
+static inline enum virtq_result virtq_lie(struct virtq *vq, const char *what)
+{
+	vq->broken = what;
+	return VIRTQ_BROKEN;
+}
+
+/** One load of a word that the guest may be writing. Little-endian, as VIRTIO_F_VERSION_1 has it.
+ */
+static inline uint16_t virtq_load16(const uint16_t *word)
+{
+	return le16toh(__atomic_load_n(word, __ATOMIC_RELAXED));
+}
+
+/** Go on in an indirect table (§2.7.5.3, §2.8.7). */
+static inline enum virtq_result chain_enter_table(
+	struct virtq *vq, uint64_t gpa, uint32_t len_bytes)
+{
+	struct virtq_chain *c = &vq->chain;
+	uint64_t contiguous = len_bytes;
+	const uint8_t *hva;
+
+	if (!vq->cfg.indirect)
+		return virtq_lie(vq, "an indirect descriptor without VIRTIO_F_INDIRECT_DESC");
+	if (len_bytes == 0 || len_bytes % sizeof(union virtq_desc) != 0)
+		return virtq_lie(vq, "an indirect table that does not hold whole descriptors");
+	if (len_bytes / sizeof(union virtq_desc) > VIRTQ_SIZE_MAX)
+		return virtq_lie(vq, "an indirect table of more than 32768 descriptors");
+	hva = guest_mem_translate(vq->cfg.mem, gpa, &contiguous);
+	if (hva == NULL)
+		return virtq_lie(vq, "an indirect table outside the guest's memory");
+
+	c->in_indirect = true;
+	c->has_next = true;
+	c->next = 0;
+	c->table_gpa = gpa;
+	c->table_size = (uint32_t)(len_bytes / sizeof(union virtq_desc));
+	c->hops_left = c->table_size;
+	c->table = contiguous == len_bytes ? hva : NULL;
+	return VIRTQ_OK;
+}
+
+/** Copy descriptor c->next of the chain's table, once. */
+VIRTQ_INLINE int chain_fetch(struct virtq *vq, union virtq_desc *d)
+{
+	struct virtq_chain *c = &vq->chain;
+	uint64_t offset = (uint64_t)c->next * sizeof(*d);
+
+	if (__builtin_expect(c->table != NULL, 1)) {
+		memcpy(d, c->table + offset, sizeof(*d));
+		/* What was copied is what is checked and used, whatever the guest does now. */
+		__asm__ volatile("" : "+m"(*d));
+		return 0;
+	}
+	return guest_mem_read(vq->cfg.mem, c->table_gpa + offset, d, sizeof(*d));
+}
+
+/** The open chain is finished: it becomes a request of the burst. */
+static inline void chain_end(struct virtq *vq, struct virtq_burst *b)
+{
+	struct virtq_chain *c = &vq->chain;
+
+	b->reqs[b->n_reqs++] = (struct virtq_req){c->head, c->n_descs, c->written};
+	c->active = false;
+}
+
+/**
+ * Take room from the open chain until it ends or a bound is reached (then it stays open).
+ *
+ * @param packed  a chain that takes no more (chain.closing, 'advance' then yields no room) must be
+ *                gone through to its end
+ */
+VIRTQ_INLINE enum virtq_result chain_gather(struct virtq *vq, uint64_t max_bytes,
+	struct virtq_burst *b, unsigned *descs_left, virtq_step *advance, bool packed)
+{
+	struct virtq_chain *c = &vq->chain;
+
+	for (;;) {
+		while (c->len > 0) {
+			uint64_t n = c->len;
+			uint8_t *hva;
+
+			if (c->written == UINT32_MAX) { /* all that a used length can say */
+				if (!packed || c->in_indirect)
+					goto end;
+				c->closing = true;
+				c->len = 0;
+				break;
+			}
+			if (b->bytes == max_bytes || b->n_segs == VIRTQ_BURST_SEGS)
+				return VIRTQ_OK;
+			if (n > max_bytes - b->bytes)
+				n = max_bytes - b->bytes;
+			if (n > UINT32_MAX - c->written)
+				n = UINT32_MAX - c->written;
+			hva = guest_mem_translate(vq->cfg.mem, c->gpa, &n);
+			if (hva == NULL)
+				return virtq_lie(vq, "a buffer outside the guest's memory");
+			b->segs[b->n_segs++] = (struct iovec){hva, n};
+			b->bytes += n;
+			c->written += (uint32_t)n;
+			c->gpa += n; /* may wrap to 0: then the look-up decides */
+			c->len -= (uint32_t)n;
+		}
+		if (!c->has_next)
+			break;
+		if (*descs_left == 0)
+			return VIRTQ_OK;
+		(*descs_left)--;
+		if (advance(vq) != VIRTQ_OK)
+			return VIRTQ_BROKEN;
+	}
+end:
+	chain_end(vq, b);
+	return VIRTQ_OK;
+}
+
+/**
+ * virtq_gather_some() of a layout.
+ *
+ * @param packed  'begin' looks at the chain's first descriptor
+ */
+VIRTQ_INLINE enum virtq_result burst_gather(struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs,
+	struct virtq_burst *b, virtq_step *begin, virtq_step *advance, bool packed)
+{
+	unsigned descs_left = VIRTQ_BURST_DESCS;
+	enum virtq_result r = VIRTQ_OK;
+
+	if (max_reqs > VIRTQ_BURST_REQS)
+		max_reqs = VIRTQ_BURST_REQS;
+
+	virtq_burst_clear(b);
+	if (vq->broken != NULL)
+		return VIRTQ_BROKEN;
+	for (;;) {
+		if (!vq->chain.active) {
+			if (b->n_reqs == max_reqs || b->bytes == max_bytes || descs_left == 0)
+				return VIRTQ_OK;
+			r = begin(vq);
+			if (r != VIRTQ_OK)
+				return r;
+			descs_left -= packed;
+		}
+		r = chain_gather(vq, max_bytes, b, &descs_left, advance, packed);
+		if (r != VIRTQ_OK || vq->chain.active)
+			return r;
+	}
+}
+
+#endif
