@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,12 +28,14 @@
 #define FEATURE(bit) (UINT64_C(1) << (bit))
 
 /*
- * What is offered. QEMU 7.2 hands the guest EVENT_IDX and INDIRECT_DESC whether we offer them or
- * not, so we must. PROTOCOL_FEATURES, because without it a ring is enabled as soon as it is kicked.
+ * What is offered. QEMU 7.2 hands the guest EVENT_IDX and INDIRECT_DESC, and RING_PACKED with
+ * packed=on, whether we offer them or not, so we must. PROTOCOL_FEATURES, because without it a ring
+ * is enabled as soon as it is kicked.
  */
-#define FEATURES                                                          \
-	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_EVENT_IDX) | \
-		FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | FEATURE(VHOST_USER_F_PROTOCOL_FEATURES))
+#define FEATURES                                                                       \
+	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_EVENT_IDX) |              \
+		FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | FEATURE(VIRTIO_F_RING_PACKED) | \
+		FEATURE(VHOST_USER_F_PROTOCOL_FEATURES))
 
 /*
  * Not PROTOCOL_F_STATUS: rte_vhost would wait for a DRIVER_OK that QEMU 7.2 never sends for this
@@ -143,6 +146,7 @@ static const char *load_ring(struct guest *g, int vid)
 	cfg.desc = vring.desc;
 	cfg.avail = vring.avail;
 	cfg.used = vring.used;
+	cfg.packed = features & FEATURE(VIRTIO_F_RING_PACKED);
 	cfg.event_idx = features & FEATURE(VIRTIO_RING_F_EVENT_IDX);
 	cfg.indirect = features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
 	rng_device_start(&g->dev, &cfg, &why);
@@ -177,8 +181,8 @@ static void resume(struct session *s)
 		placement_choose(g);
 	s->placed = true;
 	g->vid = s->vid;
-	/* What was completed before may be unknown to the driver: rte_vhost decides. */
-	g->dev.call_owed = true;
+	/* What was completed before may be unknown to the driver. */
+	g->dev.call_owed = virtq_wants_call(&g->dev.vq);
 	s->attached = true;
 	worker_attach(g->worker, g);
 }
@@ -198,10 +202,27 @@ static void suspend(struct session *s)
 	rte_vhost_set_vring_base(s->vid, REQUESTQ, ring->last_avail, ring->last_used);
 }
 
+static int call_packed(const struct guest *g)
+{
+	struct rte_vhost_vring vring;
+
+	/* Not EAGAIN either: so many calls wait that one more is none. */
+	if (rte_vhost_get_vhost_vring(g->vid, REQUESTQ, &vring) == 0 && vring.callfd >= 0)
+		(void)eventfd_write(vring.callfd, 1);
+	return 0;
+}
+
 int session_notify(struct guest *g)
 {
 	const struct virtq_config *ring = &g->dev.vq.cfg;
 
+	/*
+	 * The library would decide again, by an index that does not tell one lap of a packed ring
+	 * from the next: it is right only when asked about every lap. virtq_wants_call() is.
+	 * The descriptor stays open as long as the guest is attached: before_message().
+	 */
+	if (ring->packed)
+		return call_packed(g);
 	/* The library decides by its own used index, which is not ours unless we say so. */
 	rte_vhost_set_vring_base(g->vid, REQUESTQ, ring->last_avail, ring->last_used);
 	/* Anything but "the lock is taken" will not get better by asking again. */
@@ -429,8 +450,9 @@ static int on_new_device(int vid)
 	s->placed = false;
 	resume(s);
 	if (s->attached)
-		LOG_LIMITED(&limit, INFO, "guest %u: served by lcore %u, ring of %u",
-			s->guest->index, worker_lcore(s->guest->worker), s->guest->dev.vq.cfg.size);
+		LOG_LIMITED(&limit, INFO, "guest %u: served by lcore %u, %sring of %u",
+			s->guest->index, worker_lcore(s->guest->worker),
+			s->guest->dev.vq.cfg.packed ? "packed " : "", s->guest->dev.vq.cfg.size);
 	/* Also when the ring was refused: the next message may mend it, and resume() tries again.
 	 */
 	return 0;

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 /*
- * rte_vhost keeps its own index of what it last signalled, modulo 65,536, and compares: it must be
- * asked before it could take a long way for a short one.
+ * rte_vhost keeps its own index of what it last signalled on a split ring, modulo 65,536, and
+ * compares: it must be asked before it could take a long way for a short one.
  */
 #define NOTIFY_AT_LEAST_EVERY 16384
 
@@ -210,8 +210,11 @@ static void notify(struct worker *w, struct guest *g)
 
 static inline bool notify_is_due(const struct guest *g)
 {
+	const struct virtq_config *ring = &g->dev.vq.cfg;
+
 	return g->dev.call_owed ||
-	       (uint16_t)(g->dev.vq.cfg.last_used - g->notified_used) >= NOTIFY_AT_LEAST_EVERY;
+	       (!ring->packed &&
+		       (uint16_t)(ring->last_used - g->notified_used) >= NOTIFY_AT_LEAST_EVERY);
 }
 
 /* Give active[i] its turn. True when something was done. */

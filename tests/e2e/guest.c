@@ -5,12 +5,17 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 
 void guest_init(struct guest *g, const struct guest_cfg *cfg)
 {
+	const char *layout = getenv("VRNG_LAYOUT");
 	struct driver_cfg drv_cfg;
 
 	*g = (struct guest){.cfg = *cfg};
+	if (layout != NULL && strcmp(layout, "packed") == 0)
+		g->cfg.packed = true;
 	if (g->cfg.queue_size == 0)
 		g->cfg.queue_size = 64;
 	if (g->cfg.nr_regions == 0)
@@ -26,6 +31,7 @@ void guest_init(struct guest *g, const struct guest_cfg *cfg)
 	}
 	drv_cfg = (struct driver_cfg){
 		.size = g->cfg.queue_size,
+		.layout = g->cfg.packed ? DRIVER_PACKED : DRIVER_SPLIT,
 		.event_idx = g->cfg.event_idx,
 		.table_entries = g->cfg.table_entries,
 		.start_idx = g->cfg.start_idx,
@@ -50,7 +56,8 @@ void guest_fini(struct guest *g)
 void guest_connect(struct guest *g, const char *path)
 {
 	uint64_t want = (g->cfg.event_idx ? GUEST_EVENTS : 0) |
-			(g->cfg.table_entries > 0 ? GUEST_TABLES : 0);
+			(g->cfg.table_entries > 0 ? GUEST_TABLES : 0) |
+			(g->cfg.packed ? GUEST_PACKED : 0);
 	uint64_t got;
 
 	assert_null(g->fe);
@@ -74,6 +81,11 @@ void guest_stop(struct guest *g)
 void guest_restart(struct guest *g)
 {
 	assert_int_equal(frontend_start_ring(g->fe, &g->drv, g->base), 0);
+}
+
+unsigned guest_nr_direct(const struct guest *g, unsigned nr_bufs, unsigned nr_direct)
+{
+	return g->cfg.packed && nr_direct > 0 ? nr_bufs : nr_direct;
 }
 
 uint64_t guest_alloc(struct guest *g, unsigned region, uint64_t len_bytes)

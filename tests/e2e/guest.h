@@ -15,6 +15,7 @@
 #include "frontend.h"
 #include "guest_ram.h"
 
+#include <linux/virtio_config.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,9 +23,11 @@
 #define GUEST_GAP    0x10000000ull
 #define GUEST_EVENTS (1ull << VIRTIO_RING_F_EVENT_IDX)
 #define GUEST_TABLES (1ull << VIRTIO_RING_F_INDIRECT_DESC)
+#define GUEST_PACKED (1ull << VIRTIO_F_RING_PACKED)
 
 struct guest_cfg {
 	unsigned queue_size; /* 0: 64 */
+	bool packed;	     /* also when the environment has VRNG_LAYOUT=packed */
 	bool event_idx;
 	unsigned table_entries; /* of indirect tables; 0: no INDIRECT_DESC */
 	uint16_t start_idx;
@@ -49,19 +52,26 @@ void guest_init(struct guest *g, const struct guest_cfg *cfg);
 void guest_fini(struct guest *g);
 
 /**
- * Connect, negotiate, share the memory and start the ring where the used index stands, as a VMM
- * does after a back-end's death; for a new guest that is cfg.start_idx.
+ * Connect, negotiate, share the memory and start the ring where the last answer was, as a VMM does
+ * after a back-end's death; for a new guest that is cfg.start_idx.
  */
 void guest_connect(struct guest *g, const char *path);
 
 /** Close the connection without stopping the ring. */
 void guest_die(struct guest *g);
 
-/** Stop the ring; the base that the back-end gives is in 'base' and must be the used index. */
+/** Stop the ring; the base that the back-end gives is in 'base' and must be behind its last answer.
+ */
 void guest_stop(struct guest *g);
 
 /** Start it again from 'base'. */
 void guest_restart(struct guest *g);
+
+/**
+ * How many leading buffers of a chain get a descriptor of the ring when 'nr_direct' of 'nr_bufs'
+ * are wanted: in a packed ring all or none can.
+ */
+unsigned guest_nr_direct(const struct guest *g, unsigned nr_bufs, unsigned nr_direct);
 
 /** Guest memory in region 'region', aligned to 64. */
 uint64_t guest_alloc(struct guest *g, unsigned region, uint64_t len_bytes);

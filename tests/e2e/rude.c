@@ -88,7 +88,7 @@ void rude_recover_by_reset(struct rude *r)
 	rude_check_others(r);
 	assert_int_equal(frontend_stop_ring(g->fe, NULL), 0);
 	driver_reset(&g->drv);
-	g->base = 0;
+	g->base = driver_start_base(&g->drv);
 	guest_restart(g);
 	guest_assert_served(g);
 }

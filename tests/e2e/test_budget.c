@@ -149,7 +149,7 @@ static void test_reconnect_does_not_refill(void **state)
 			guest_connect(&w->guest, fx->daemon.socket[0]);
 		} else {
 			driver_reset(&w->guest.drv);
-			w->guest.base = 0;
+			w->guest.base = driver_start_base(&w->guest.drv);
 			guest_restart(&w->guest);
 		}
 		answer = next_answer(fx);
@@ -188,7 +188,7 @@ static void test_throttled_guest_is_patient(void **state)
 	}
 	guest_stop(&w->guest);
 	driver_reset(&w->guest.drv);
-	w->guest.base = 0;
+	w->guest.base = driver_start_base(&w->guest.drv);
 	guest_restart(&w->guest);
 	guest_assert_quiet(&w->guest, 20);
 	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, &took_ms), 0);

@@ -131,6 +131,8 @@ static void batch_run(struct fixture *fx)
 
 		if (request->nr_direct == UINT32_MAX)
 			request->nr_direct = request->nr_bufs;
+		request->nr_direct =
+			guest_nr_direct(&fx->guest, request->nr_bufs, request->nr_direct);
 		arena_prepare(&fx->arena, request->bufs, request->nr_bufs);
 		assert_int_equal(driver_add(&fx->guest.drv, request->bufs, request->nr_bufs,
 					 request->nr_direct, i),
@@ -194,13 +196,15 @@ static void test_chains(void **state)
 		unsigned k = ks[i], directs[] = {k, 0, k / 2, k - 1};
 
 		for (unsigned j = 0; j < ARRAY_SIZE(directs); j++) {
+			unsigned direct = guest_nr_direct(&fx->guest, k, directs[j]);
+
 			batch_begin(fx);
-			for (unsigned n = 0; n < 3 && n * directs[j] + k <= 256; n++) {
+			for (unsigned n = 0; n < 3 && n * direct + k <= 256; n++) {
 				struct request *request = next_request(fx);
 
 				for (unsigned b = 0; b < k; b++)
 					add_buf(fx, request, 1 + (b * 13 + n) % 300, true);
-				request->nr_direct = directs[j];
+				request->nr_direct = direct;
 			}
 			batch_run(fx);
 		}
@@ -364,8 +368,34 @@ static void test_queue_sizes(void **state)
 			batch_run(fx);
 		}
 		guest_stop(&fx->guest);
-		assert_true(fx->guest.base < 0x8000);
+		if (!fx->guest.cfg.packed)
+			assert_true(fx->guest.base < 0x8000);
 		stream_at = fx->arena.stream_at;
+		(void)teardown(state);
+	}
+}
+
+/* A packed queue has any size. */
+static void test_odd_queue_sizes(void **state)
+{
+	static const unsigned sizes[] = {3, 5, 7, 100, 255, 257, 1000};
+	struct fixture *fx = *state;
+
+	for (unsigned s = 0; s < ARRAY_SIZE(sizes); s++) {
+		struct guest_cfg cfg = {.packed = true,
+			.queue_size = sizes[s],
+			.event_idx = s % 2,
+			.start_idx = (uint16_t)(3 * sizes[s] - 1),
+			.table_entries = 2};
+
+		guest_up(fx, &cfg, 256 << 10);
+		for (unsigned turn = 0; turn < 5; turn++) {
+			batch_begin(fx);
+			for (unsigned i = 0; i < sizes[s] && i < MAX_REQUESTS; i++)
+				add_single(fx, 64 + i);
+			batch_run(fx);
+		}
+		guest_stop(&fx->guest);
 		(void)teardown(state);
 	}
 }
@@ -453,6 +483,7 @@ int main(void)
 		DATA_TEST(test_eight_regions),
 		DATA_TEST(test_two_regions_of_one_file),
 		DATA_TEST(test_queue_sizes),
+		DATA_TEST(test_odd_queue_sizes),
 		DATA_TEST(test_largest_queue),
 		DATA_TEST(test_nothing_comes_twice),
 	};

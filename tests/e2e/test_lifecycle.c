@@ -171,7 +171,7 @@ static void test_guest_reboots(void **state)
 		driver_reset(&g->drv);
 		assert_int_equal(
 			guest_ram_fill(&g->ram, gpa, (uint64_t)DEPTH * BIG_BYTES, POISON), 0);
-		g->base = 0;
+		g->base = driver_start_base(&g->drv);
 		guest_restart(g);
 		guest_assert_served(g);
 		assert_int_equal(

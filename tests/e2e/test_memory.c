@@ -253,10 +253,11 @@ static const char *stop_and_restart(struct guest *g)
 
 	if (frontend_stop_ring(g->fe, &base) != 0)
 		return "the ring could not be stopped";
-	if (base != driver_resume_base(&g->drv))
+	/* Of a packed ring only the driver's thread knows: test_lifecycle.c asks there. */
+	if (!g->drv.packed && base != driver_resume_base(&g->drv))
 		return "the ring's base is not its used index";
 	sleep_ms(1);
-	if (base != driver_resume_base(&g->drv))
+	if (!g->drv.packed && base != driver_resume_base(&g->drv))
 		return "a request was answered after the stop";
 	return frontend_start_ring(g->fe, &g->drv, base) == 0 ? NULL
 							      : "the ring could not be restarted";

@@ -4,6 +4,7 @@
  * must be left alone, and nobody needs to kick a device that polls.
  */
 #include "daemon.h"
+#include "driver_rude.h"
 #include "guest.h"
 #include "util.h"
 
@@ -153,6 +154,18 @@ static void test_calls_off_with_flags(void **state)
 }
 
 /* With event_idx a guest can ask for the call of a later answer: no call before that one. */
+static void wish_for(struct guest *g, unsigned answers_on)
+{
+	struct driver *drv = &g->drv;
+
+	if (!drv->packed) {
+		drv->avail->ring[16] = (uint16_t)(drv->used_next + answers_on); /* used_event */
+		return;
+	}
+	driver_rude_packed_events(drv, driver_packed_pos(drv, drv->used_next, answers_on),
+		VRING_PACKED_EVENT_FLAG_DESC);
+}
+
 static void test_event_further_on(void **state)
 {
 	struct fixture *fx = *state;
@@ -165,7 +178,7 @@ static void test_event_further_on(void **state)
 	sleep_ms(20);
 	(void)frontend_wait_call(g->fe, 0);
 	for (unsigned turn = 0; turn < 20; turn++) {
-		g->drv.avail->ring[16] = (uint16_t)(g->drv.used_next + 5); /* used_event */
+		wish_for(g, 5);
 		for (unsigned i = 0; i < 5; i++) {
 			guest_request(g, fx->gpa, 64, i);
 			guest_must_take(g, &used);

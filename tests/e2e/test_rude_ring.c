@@ -298,7 +298,7 @@ static void test_noise(void **state)
 		scribble(&r->guest, 1 + turns % 500);
 		assert_int_equal(frontend_stop_ring(r->guest.fe, NULL), 0);
 		driver_reset(&r->guest.drv);
-		r->guest.base = 0;
+		r->guest.base = driver_start_base(&r->guest.drv);
 		guest_restart(&r->guest);
 	}
 	print_message("# %u resets under noise\n", turns);
