@@ -47,7 +47,9 @@ static bool is_preferred(void)
 static const char *name(void)
 {
 	static const char *const archs[IMB_ARCH_NUM] = {[IMB_ARCH_SSE] = "SSE",
+#if IMB_VERSION_NUM < IMB_VERSION(2, 0, 0) /* from then on it does without */
 		[IMB_ARCH_AVX] = "AVX",
+#endif
 		[IMB_ARCH_AVX2] = "AVX2",
 		[IMB_ARCH_AVX512] = "AVX512"};
 	static char text[64];
