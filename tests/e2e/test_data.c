@@ -49,7 +49,7 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int finish(void **state)
 {
 	struct fixture *fx = *state;
 
@@ -488,5 +488,5 @@ int main(void)
 		DATA_TEST(test_nothing_comes_twice),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, start, finish);
 }

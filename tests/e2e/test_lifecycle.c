@@ -33,7 +33,7 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int finish(void **state)
 {
 	struct fixture *fx = *state;
 
@@ -309,5 +309,5 @@ int main(void)
 		LIFECYCLE_TEST(test_unfinished_conversations),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, start, finish);
 }

@@ -49,7 +49,7 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int finish(void **state)
 {
 	struct fixture *fx = *state;
 
@@ -372,5 +372,5 @@ int main(void)
 		MEMORY_TEST(test_everything_at_once),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, start, finish);
 }

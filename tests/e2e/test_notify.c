@@ -28,7 +28,7 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int finish(void **state)
 {
 	struct fixture *fx = *state;
 
@@ -248,5 +248,5 @@ int main(void)
 		NOTIFY_TEST(test_call_descriptor_taken_back),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, start, finish);
 }

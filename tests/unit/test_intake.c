@@ -244,6 +244,12 @@ static void test_when_another_should_serve(void **state)
 	intake_close(&fx.in);
 }
 
+static int choose_seed(void **state)
+{
+	seed = random_seed("intake");
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +263,5 @@ int main(void)
 		directory_test(test_when_another_should_serve),
 	};
 
-	seed = random_seed("intake");
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, choose_seed, NULL);
 }

@@ -171,7 +171,7 @@ static void turn(struct fixture *fx, struct player *p)
 }
 
 /* Stop, and perhaps go on at once from the base that it left. */
-static void stop(struct fixture *fx, struct player *p)
+static void stop_device(struct fixture *fx, struct player *p)
 {
 	rng_device_stop(&p->g.dev, &fx->host.supply);
 	assert_false(virtq_is_open(&p->g.dev.vq));
@@ -205,7 +205,7 @@ static void step(struct fixture *fx)
 			guest_start(&p->g, p->g.dev.vq.cfg.last_avail);
 			p->running = true;
 		} else if (below(fx, 10) == 0) {
-			stop(fx, p);
+			stop_device(fx, p);
 		}
 		break;
 	default:
@@ -239,7 +239,7 @@ static void run(struct fixture *fx)
 		struct player *p = &fx->players[i];
 
 		if (p->running)
-			stop(fx, p);
+			stop_device(fx, p);
 		assert_int_equal(p->g.dev.stats.bytes, p->answered_bytes);
 		fx->n_shorts += p->short_reqs;
 		guest_fini(&p->g);

@@ -230,7 +230,7 @@ static void close_both(struct fixture *fx)
 
 static void complete(struct fixture *fx, struct driver *drv)
 {
-	struct driver_used used;
+	struct driver_used used = {0};
 
 	assert_int_equal(fx->b.n_reqs, fx->e.n_reqs);
 	virtq_complete(&fx->vq, &fx->b);

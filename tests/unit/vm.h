@@ -184,7 +184,7 @@ static inline void vm_offer(struct vm *vm, uint64_t gpa, uint32_t len)
 /** The next answer must be there, be legal, and be this long. */
 static inline void vm_take(struct vm *vm, uint32_t len)
 {
-	struct driver_used used = {0}; /* GCC 14 does not see that an assertion ends it */
+	struct driver_used used = {0};
 
 	assert_int_equal(driver_take(&vm->drv, &used), DRIVER_OK);
 	assert_int_equal(used.len_bytes, len);
