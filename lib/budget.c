@@ -38,12 +38,6 @@ void budget_open(struct budget_account *a, const struct budget_terms *terms, uin
 	a->next_from = UINT64_MAX;
 }
 
-void budget_change(struct budget_account *a, const struct budget_terms *terms, uint64_t from_period)
-{
-	a->next = *terms;
-	a->next_from = from_period;
-}
-
 static bool is_limited(const struct budget_terms *t)
 {
 	return t->per_period != BUDGET_UNLIMITED || t->cap != BUDGET_UNLIMITED;
@@ -108,6 +102,18 @@ void budget_refill(const struct budget *b, struct budget_account *a)
 	a->used = 0;
 	a->tokens = budget_share(&a->terms, b->period);
 	a->pace = own(a);
+}
+
+void budget_change(struct budget *b, struct budget_account *a, const struct budget_terms *terms,
+	uint64_t from_period)
+{
+	/* An earlier change may be due, and not be seen yet, because the guest asked for nothing.
+	 */
+	if (b->started)
+		budget_refill(b, a);
+	a->next = *terms;
+	a->next_from = from_period;
+	b->limited |= is_limited(terms);
 }
 
 uint64_t budget_part(uint64_t amount, uint64_t part)

@@ -24,9 +24,9 @@
  *
  * Sharing. Strict: what a guest does not use is gone at the period's end, but for what its depth
  * keeps. Fair: a guest that lags behind the pace at which its share would be used up evenly
- * (between 1/16 and 15/16 of the period) lends what it lags to those who want more, by weight, those
- * first who got least; what is left of its share stays reserved for it. Nothing is lent twice and
- * nothing is made, so all accounts together never hold more than B. Lcores lend to each other
+ * (between 1/16 and 15/16 of the period) lends what it lags to those who want more, by weight,
+ *those first who got least; what is left of its share stays reserved for it. Nothing is lent twice
+ *and nothing is made, so all accounts together never hold more than B. Lcores lend to each other
  * through a budget_exchange, which they look at some 64 times in a period.
  *
  * Thread safety: none, but for the exchange. The lcore that owns a budget calls; time comes in as
@@ -123,14 +123,15 @@ uint64_t budget_share(const struct budget_terms *terms, uint64_t period);
 void budget_open(struct budget_account *a, const struct budget_terms *terms, uint64_t once);
 
 /**
- * Change an account's terms.
+ * Change the terms of an account that has joined this budget. A change that is still to come is
+ * forgotten.
  *
  * When those of all guests are changed from the same period on, their shares add up in each.
  *
  * @param from_period  later than the current one; see budget_period()
  */
-void budget_change(
-	struct budget_account *a, const struct budget_terms *terms, uint64_t from_period);
+void budget_change(struct budget *b, struct budget_account *a, const struct budget_terms *terms,
+	uint64_t from_period);
 
 /** The period that 'now_ns' is in. */
 static inline uint64_t budget_period(const struct budget *b, uint64_t now_ns)

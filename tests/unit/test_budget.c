@@ -288,13 +288,42 @@ static void test_changed_terms(void **state)
 		terms.weight_total = 4;
 		terms.weight_lo = g;
 		terms.weight_hi = g == 0 ? 1 : 4;
-		budget_change(&k->guests[g], &terms, 3);
+		budget_change(bank_of(k, g), &k->guests[g], &terms, 3);
 	}
 	for (uint64_t now = 0; now < 3 * PERIOD_NS; now += PERIOD_NS)
 		for (unsigned g = 0; g < 2; g++)
 			assert_int_equal(bank_take(k, g, 1000, now), 50);
 	assert_int_equal(bank_ask(k, 0, 3 * PERIOD_NS), 250);
 	assert_int_equal(bank_ask(k, 1, 3 * PERIOD_NS), 750);
+}
+
+/* A change that is due holds for a guest that asked for nothing since, when the next one comes. */
+static void test_changed_terms_while_idle(void **state)
+{
+	struct bank *k = bank(&strict, 100, 2);
+	struct budget_terms terms = k->guests[0].terms;
+
+	assert_int_equal(bank_take(k, 0, 50, 0), 50);
+	terms.per_period = 1000;
+	budget_change(bank_of(k, 0), &k->guests[0], &terms, 1);
+	budget_advance(bank_of(k, 0), PERIOD_NS);
+	terms.per_period = 4000;
+	budget_change(bank_of(k, 0), &k->guests[0], &terms, 2);
+	assert_int_equal(bank_ask(k, 0, PERIOD_NS + 1), 500);
+	assert_int_equal(bank_ask(k, 0, 2 * PERIOD_NS), 2000);
+}
+
+/* Without a limit before: it begins to count when the limit comes. */
+static void test_changed_terms_to_a_limit(void **state)
+{
+	struct bank *k = bank(&strict, BUDGET_UNLIMITED, 1);
+	struct budget_terms terms = k->guests[0].terms;
+
+	assert_true(bank_ask(k, 0, 0) == BUDGET_UNLIMITED);
+	terms.per_period = 1000;
+	budget_change(bank_of(k, 0), &k->guests[0], &terms, 1);
+	assert_true(bank_ask(k, 0, 1) == BUDGET_UNLIMITED);
+	assert_int_equal(bank_ask(k, 0, PERIOD_NS), 1000);
 }
 
 /* An account goes to another lcore with what it holds, and gets nothing twice. */
@@ -482,6 +511,8 @@ int main(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_given_once),
 		cmocka_unit_test(test_changed_terms),
+		cmocka_unit_test(test_changed_terms_while_idle),
+		cmocka_unit_test(test_changed_terms_to_a_limit),
 		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_move_to_a_clock_that_is_behind),
 		cmocka_unit_test(test_smooth),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A budget under everything at once: guests arrive, leave, change their weights, caps and depths,
- * move between lcores whose clocks are not in step, and want now this, now that. In every period all
- * together get at most B; all of B when somebody could have used it; and, where sharing is strict,
- * nobody more than its share.
+ * move between lcores whose clocks are not in step, and want now this, now that. In every period
+ * all together get at most B; all of B when somebody could have used it; and, where sharing is
+ * strict, nobody more than its share.
  */
 #include "bank.h"
 
@@ -46,7 +46,7 @@ static void rearrange(uint64_t from_period, bool at_once)
 		if (at_once)
 			budget_open(&k.guests[g], &terms, 0);
 		else
-			budget_change(&k.guests[g], &terms, from_period);
+			budget_change(bank_of(&k, g), &k.guests[g], &terms, from_period);
 	}
 }
 
@@ -61,9 +61,8 @@ static void churn(uint64_t *seed, uint64_t next_period)
 		if (random_once_in(seed, 8))
 			a->next_weight = 1 + (uint32_t)random_below(seed, 9);
 		if (!a->present && random_once_in(seed, 4)) {
-			struct budget_terms nothing = {.per_period = bytes,
-				.weight_total = 1,
-				.cap = BUDGET_UNLIMITED};
+			struct budget_terms nothing = {
+				.per_period = bytes, .weight_total = 1, .cap = BUDGET_UNLIMITED};
 
 			/* Until the others make room for it, it weighs nothing. */
 			a->present = true;
