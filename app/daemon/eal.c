@@ -80,8 +80,8 @@ static unsigned free_id(unsigned control, const unsigned *poll, unsigned n)
  * Write "CONTROL@CPU,POLL@CPU,..." to 'lcores'. An lcore has the number of its CPU, but for the one
  * that shares the control CPU.
  */
-static int place_lcores(
-	const struct options *opt, const cpu_set_t *cpus, char *lcores, int *main_id)
+static int place_lcores(const struct options *opt, const cpu_set_t *cpus, char *lcores,
+	int *main_id, struct why *why)
 {
 	unsigned poll[OPTIONS_LCORES_MAX], n = opt->n_lcores;
 	size_t len;
@@ -98,11 +98,10 @@ static int place_lcores(
 
 		if (cpu < RTE_MAX_LCORE)
 			continue;
-		fprintf(stderr,
-			"dpdk-vhost-rng: CPU %u has no lcore in this DPDK (at most %d): give EAL "
-			"options such as --lcores 0@0,1@%u before --\n",
+		return why_set(why, -EINVAL,
+			"CPU %u has no lcore in this DPDK (at most %d): give EAL options such as "
+			"--lcores 0@0,1@%u before --",
 			cpu, RTE_MAX_LCORE - 1, cpu);
-		return -EINVAL;
 	}
 
 	*main_id = control;
@@ -117,13 +116,21 @@ static int place_lcores(
 	return 0;
 }
 
-static int init_worked_out(const struct options *opt, const cpu_set_t *cpus, char *program)
+static int init_eal(int argc, char **argv, struct why *why)
+{
+	if (rte_eal_init(argc, argv) >= 0)
+		return 0;
+	return why_set(why, -rte_errno, "the EAL did not start: %s", strerror(rte_errno));
+}
+
+static int init_worked_out(
+	const struct options *opt, const cpu_set_t *cpus, char *program, struct why *why)
 {
 	static char lcores[EAL_LCORES_SZ], main_lcore[16];
 	char *argv[EAL_ARGS_MAX];
-	int argc = 0, main_id, err;
+	int argc = 0, main_id = 0, err;
 
-	err = place_lcores(opt, cpus, lcores, &main_id);
+	err = place_lcores(opt, cpus, lcores, &main_id, why);
 	if (err != 0)
 		return err;
 	snprintf(main_lcore, sizeof(main_lcore), "%d", main_id);
@@ -146,11 +153,12 @@ static int init_worked_out(const struct options *opt, const cpu_set_t *cpus, cha
 	if (opt->log_level != RTE_LOG_DEBUG)
 		argv[argc++] = (char *)"--log-level=lib.*:error";
 	argv[argc] = NULL;
-	return rte_eal_init(argc, argv) < 0 ? -rte_errno : 0;
+	return init_eal(argc, argv, why);
 }
 
 /* Which lcores poll: all but the main one, or those of them that --lcores names. */
-static int choose_polling(const struct options *opt, bool worked_out, struct eal *eal)
+static int choose_polling(
+	const struct options *opt, bool worked_out, struct eal *eal, struct why *why)
 {
 	unsigned id;
 
@@ -160,18 +168,17 @@ static int choose_polling(const struct options *opt, bool worked_out, struct eal
 			eal->polling[eal->n_polling++] = id;
 		if (eal->n_polling > 0)
 			return 0;
-		fprintf(stderr, "dpdk-vhost-rng: the EAL options leave no lcore to poll: give it "
-				"two or more, such as -l 0,1\n");
-		return -EINVAL;
+		return why_set(why, -EINVAL,
+			"the EAL options leave no lcore to poll: give it two or more, such as "
+			"-l 0,1");
 	}
 	for (unsigned i = 0; i < opt->n_lcores; i++) {
 		id = opt->lcores[i];
 		if (!rte_lcore_is_enabled(id) || id == rte_get_main_lcore()) {
-			fprintf(stderr,
-				"dpdk-vhost-rng: --lcores names %u, which the EAL options do not "
-				"enable or which is the main lcore: name other ones of them\n",
+			return why_set(why, -EINVAL,
+				"--lcores names %u, which the EAL options do not enable or which "
+				"is the main lcore: name other ones of them",
 				id);
-			return -EINVAL;
 		}
 		eal->polling[eal->n_polling++] = id;
 	}
@@ -196,7 +203,8 @@ static void place_helpers(const cpu_set_t *cpus, struct eal *eal)
 		eal->helper_cpus = main_cpus;
 }
 
-int eal_start(const struct options *opt, int eal_argc, char **eal_argv, struct eal *eal)
+int eal_start(
+	const struct options *opt, int eal_argc, char **eal_argv, struct eal *eal, struct why *why)
 {
 	bool worked_out = eal_argc == 0;
 	cpu_set_t cpus;
@@ -205,18 +213,17 @@ int eal_start(const struct options *opt, int eal_argc, char **eal_argv, struct e
 	memset(eal, 0, sizeof(*eal));
 	CPU_ZERO(&cpus);
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
-		return -errno;
+		return why_set(why, -errno, "the CPUs of this process are not to be found out: %s",
+			strerror(errno));
 	log_setup(opt->log_level);
 	if (worked_out)
-		err = init_worked_out(opt, &cpus, eal_argv[0]);
+		err = init_worked_out(opt, &cpus, eal_argv[0], why);
 	else
-		err = rte_eal_init(eal_argc, eal_argv) < 0 ? -rte_errno : 0;
-	if (err != 0) {
-		fprintf(stderr, "dpdk-vhost-rng: the EAL did not start: %s\n", strerror(-err));
+		err = init_eal(eal_argc, eal_argv, why);
+	if (err != 0)
 		return err;
-	}
 	log_setup(opt->log_level);
-	err = choose_polling(opt, worked_out, eal);
+	err = choose_polling(opt, worked_out, eal, why);
 	if (err == 0)
 		place_helpers(&cpus, eal);
 	else

@@ -9,6 +9,7 @@
  */
 
 #include "options.h"
+#include "why.h"
 
 #include <sched.h>
 #include <stdbool.h>
@@ -23,12 +24,13 @@ struct eal {
 /**
  * Start the EAL.
  *
- * @param eal_argc, eal_argv  the user's EAL options, eal_argv[0] being the program; NULL: work
- *                            them out
- * @return                    0; a negative errno when it failed, which was then said on stderr
+ * @param eal_argc, eal_argv  the user's EAL options, eal_argv[0] being the program; eal_argc 0:
+ *                            work them out
+ * @return                    0 or a negative errno
  * Context: MAIN, once.
  */
-int eal_start(const struct options *opt, int eal_argc, char **eal_argv, struct eal *eal);
+int eal_start(
+	const struct options *opt, int eal_argc, char **eal_argv, struct eal *eal, struct why *why);
 
 /** Context: MAIN, when all lcores have returned. */
 void eal_stop(void);

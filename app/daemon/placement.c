@@ -47,6 +47,10 @@ void placement_choose(struct guest *g)
 	struct worker *best = g->worker;
 	int node = -1;
 
+	if (g->pinned != NULL) {
+		placement_move(g, g->pinned);
+		return;
+	}
 	if (n_workers == 1)
 		return;
 	if (rte_socket_count() > 1 && g->dev.mem.n_regions > 0)

@@ -3,8 +3,9 @@
 #define VRNG_PLACEMENT_H
 
 /*
- * Which lcore serves a guest: of those on the NUMA node of the guest's memory, if there are any,
- * the one that has the fewest guests attached; of equals the one that it had before.
+ * Which lcore serves a guest: the one that it is pinned to; else of those on the NUMA node of the
+ * guest's memory, if there are any, the one that has the fewest guests attached; of equals the one
+ * that it had before.
  */
 
 #include "guest.h"

@@ -5,23 +5,22 @@
 #include "conn.h"
 #include "log.h"
 #include "placement.h"
+#include "vhost_thread.h"
 #include "worker.h"
 
 #include <rte_config.h>
 #include <rte_vhost.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
-#include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define REQUESTQ 0 /* the only virtqueue (virtio 1.3 §5.4.2) */
 
@@ -77,14 +76,16 @@ struct session {
 	uint64_t requests_before, bytes_before; /* counters when the front-end came */
 };
 
-/* Fixed by session_start_all() before rte_vhost has callbacks to make. */
-static struct guest *all_guests;
-static unsigned n_all_guests;
+/* Fixed by session_init() before rte_vhost has callbacks to make. */
+static struct guest_table *guests;
 
 /*
- * By vid. VHOST: rw. MAIN takes out what session_stop_all() ends, while VHOST may already have
- * given the vid to another connection: so entries are set and taken out atomically.
+ * Held by every callback of rte_vhost, and by MAIN while it works on sessions. Nothing that takes a
+ * lock of the library's is called with it, but for what gives up when that is taken.
  */
+static pthread_mutex_t sessions_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* By vid. While MAIN ends a session, VHOST may already have given its vid to another one. */
 static struct session *sessions[RTE_MAX_VHOST_DEVICE];
 
 static struct log_limit limit;
@@ -93,7 +94,12 @@ static struct session *find(int vid)
 {
 	if (vid < 0 || vid >= RTE_MAX_VHOST_DEVICE)
 		return NULL;
-	return __atomic_load_n(&sessions[vid], __ATOMIC_ACQUIRE);
+	return sessions[vid];
+}
+
+static void set_state(struct guest *g, enum guest_state state)
+{
+	__atomic_store_n(&g->state, (uint32_t)state, __ATOMIC_RELAXED);
 }
 
 /* Setting up what the lcore works on */
@@ -156,7 +162,7 @@ static const char *load_ring(struct guest *g, int vid)
 static void refuse(struct session *s, const char *why)
 {
 	if (s->refused == NULL || strcmp(why, s->refused) != 0)
-		LOG_LIMITED(&limit, WARNING, "guest %u: not served: %s", s->guest->index, why);
+		LOG_LIMITED(&limit, WARNING, "guest %s: not served: %s", s->guest->spec.name, why);
 	s->refused = why;
 }
 
@@ -185,6 +191,7 @@ static void resume(struct session *s)
 	g->dev.call_owed = virtq_wants_call(&g->dev.vq);
 	s->attached = true;
 	worker_attach(g->worker, g);
+	set_state(g, GUEST_SERVED);
 }
 
 /* Take the guest back: from here on nothing of ours touches its memory. */
@@ -196,6 +203,7 @@ static void suspend(struct session *s)
 	if (!s->attached)
 		return;
 	worker_detach(g->worker, g);
+	set_state(g, GUEST_CONNECTED);
 	s->attached = false;
 	s->ring_broken = g->dev.vq.broken != NULL;
 	/* The library answers GET_VRING_BASE with its own indices. */
@@ -291,13 +299,10 @@ static bool touches_ring(uint32_t request)
 	       request != MSG_GET_VRING_BASE && request != MSG_SET_VRING_CALL;
 }
 
-static enum rte_vhost_msg_result before_message(int vid, void *msg)
+static enum rte_vhost_msg_result prepare(struct session *s, const void *msg)
 {
-	struct session *s = find(vid);
 	struct message m = message_of(msg);
 
-	if (s == NULL || is_harmless(m.request))
-		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	suspend(s);
 	/* The library says so only after it has acknowledged the message. */
 	if (m.request == MSG_SET_VRING_ENABLE && m.index == REQUESTQ && m.num == 0)
@@ -309,6 +314,21 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg)
 	if (s->mem_unsound && touches_ring(m.request))
 		return RTE_VHOST_MSG_RESULT_ERR;
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+static enum rte_vhost_msg_result before_message(int vid, void *msg)
+{
+	enum rte_vhost_msg_result result = RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	struct session *s;
+
+	if (is_harmless(message_of(msg).request))
+		return result;
+	pthread_mutex_lock(&sessions_lock);
+	s = find(vid);
+	if (s != NULL)
+		result = prepare(s, msg);
+	pthread_mutex_unlock(&sessions_lock);
+	return result;
 }
 
 /* Whoever waits for a call may not make the lcore wait. */
@@ -334,16 +354,19 @@ static void judge_memory(struct session *s)
 /* Not called after a message that was refused. */
 static enum rte_vhost_msg_result after_message(int vid, void *msg)
 {
-	struct session *s = find(vid);
 	uint32_t request = message_of(msg).request;
+	struct session *s;
 
-	if (s == NULL || s->guest->session != s)
-		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-	if (changes_memory(request))
-		judge_memory(s);
-	if (request == MSG_SET_VRING_CALL)
-		unblock_call(s);
-	resume(s);
+	pthread_mutex_lock(&sessions_lock);
+	s = find(vid);
+	if (s != NULL && s->guest->session == s) {
+		if (changes_memory(request))
+			judge_memory(s);
+		if (request == MSG_SET_VRING_CALL)
+			unblock_call(s);
+		resume(s);
+	}
+	pthread_mutex_unlock(&sessions_lock);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
@@ -357,13 +380,14 @@ static const struct rte_vhost_user_extern_ops message_ops = {
 static struct guest *guest_of(int vid)
 {
 	char path[PATH_MAX];
+	struct guest *g;
 
 	if (rte_vhost_get_ifname(vid, path, sizeof(path)) != 0)
 		return NULL;
-	for (unsigned i = 0; i < n_all_guests; i++)
-		if (strcmp(path, all_guests[i].path) == 0)
-			return &all_guests[i];
-	return NULL;
+	guest_table_lock(guests);
+	g = guest_table_by_path(guests, path);
+	guest_table_unlock(guests);
+	return g;
 }
 
 static bool is_of_session(const struct conn *conn, void *guest)
@@ -376,108 +400,155 @@ static bool is_of_session(const struct conn *conn, void *guest)
 	return false;
 }
 
-static int on_new_connection(int vid)
+/* May a front-end come? One that is heard of before the end of the one before it may. */
+static bool may_connect(struct guest *g)
 {
-	struct guest *g = guest_of(vid);
-	struct session *s;
-
-	if (g == NULL)
-		return -1;
+	if (g->draining) {
+		LOG_LIMITED(&limit, WARNING,
+			"guest %s: a front-end on %s was refused: it is being drained",
+			g->spec.name, g->spec.path);
+		return false;
+	}
+	if (g->session == NULL)
+		return true;
 	/*
 	 * A front-end that died and came back may be heard of in the wrong order: its new
 	 * connection first, then the end of its old one. So the old one is looked at.
 	 */
-	if (g->session != NULL) {
-		if (conn_is_live(&g->session->conn)) {
-			LOG_LIMITED(&limit, WARNING,
-				"guest %u: a second front-end on %s was refused: one is served",
-				g->index, g->path);
-			return -1;
-		}
-		stop(g->session);
+	if (conn_is_live(&g->session->conn)) {
+		LOG_LIMITED(&limit, WARNING,
+			"guest %s: a second front-end on %s was refused: one is served",
+			g->spec.name, g->spec.path);
+		return false;
 	}
+	stop(g->session);
+	return true;
+}
+
+static int begin_session(struct guest *g, int vid)
+{
+	struct session *s;
+
+	if (!may_connect(g))
+		return -1;
 	s = calloc(1, sizeof(*s));
 	if (s == NULL || rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0) {
 		free(s);
 		return -1;
 	}
 	s->guest = g;
-	s->conn = conn_find(g->path, is_of_session, g);
+	s->conn = conn_find(g->spec.path, is_of_session, g);
 	s->older = g->session;
 	s->vid = vid;
 	s->requests_before = stats_read(&g->dev.stats.requests);
 	s->bytes_before = stats_read(&g->dev.stats.bytes);
 	g->session = s;
-	__atomic_store_n(&sessions[vid], s, __ATOMIC_RELEASE);
+	set_state(g, GUEST_CONNECTED);
+	sessions[vid] = s;
 	worker_reseed(g->worker, false);
-	LOG_LIMITED(&limit, INFO, "guest %u: front-end connected to %s", g->index, g->path);
+	LOG_LIMITED(
+		&limit, INFO, "guest %s: front-end connected to %s", g->spec.name, g->spec.path);
 	return 0;
+}
+
+static int on_new_connection(int vid)
+{
+	struct guest *g = guest_of(vid);
+	int rc;
+
+	if (g == NULL)
+		return -1;
+	pthread_mutex_lock(&sessions_lock);
+	rc = begin_session(g, vid);
+	pthread_mutex_unlock(&sessions_lock);
+	return rc;
 }
 
 static void end_session(struct session *s)
 {
 	struct guest *g = s->guest;
-	struct session **link = &g->session, *expected = s;
+	struct session **link = &g->session;
 
 	suspend(s);
 	while (*link != s)
 		link = &(*link)->older;
 	*link = s->older;
-	__atomic_compare_exchange_n(
-		&sessions[s->vid], &expected, NULL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	if (g->session == NULL)
+		set_state(g, GUEST_ALONE);
+	if (sessions[s->vid] == s)
+		sessions[s->vid] = NULL;
 	LOG_LIMITED(&limit, INFO,
-		"guest %u: front-end left %s after %" PRIu64 " requests, %" PRIu64 " bytes",
-		g->index, g->path, stats_read(&g->dev.stats.requests) - s->requests_before,
+		"guest %s: front-end left %s after %" PRIu64 " requests, %" PRIu64 " bytes",
+		g->spec.name, g->spec.path, stats_read(&g->dev.stats.requests) - s->requests_before,
 		stats_read(&g->dev.stats.bytes) - s->bytes_before);
 	free(s);
 }
 
 static void on_destroy_connection(int vid)
 {
-	struct session *s = find(vid);
+	struct session *s;
 
+	pthread_mutex_lock(&sessions_lock);
+	s = find(vid);
 	if (s != NULL)
 		end_session(s);
+	pthread_mutex_unlock(&sessions_lock);
 }
 
-static int on_new_device(int vid)
+static void run(struct session *s)
 {
-	struct session *s = find(vid);
+	const struct guest *g = s->guest;
 
-	if (s == NULL)
-		return -1;
 	s->running = true;
 	s->placed = false;
 	resume(s);
 	if (s->attached)
-		LOG_LIMITED(&limit, INFO, "guest %u: served by lcore %u, %sring of %u",
-			s->guest->index, worker_lcore(s->guest->worker),
-			s->guest->dev.vq.cfg.packed ? "packed " : "", s->guest->dev.vq.cfg.size);
-	/* Also when the ring was refused: the next message may mend it, and resume() tries again.
-	 */
-	return 0;
+		LOG_LIMITED(&limit, INFO, "guest %s: served by lcore %u, %sring of %u",
+			g->spec.name, worker_lcore(g->worker),
+			g->dev.vq.cfg.packed ? "packed " : "", g->dev.vq.cfg.size);
+}
+
+static int on_new_device(int vid)
+{
+	struct session *s;
+
+	pthread_mutex_lock(&sessions_lock);
+	s = find(vid);
+	if (s != NULL)
+		run(s);
+	pthread_mutex_unlock(&sessions_lock);
+	/* Fine, too, when the ring was refused: the next message may mend it, and resume() tries
+	 * again. */
+	return s != NULL ? 0 : -1;
 }
 
 static void on_destroy_device(int vid)
 {
-	struct session *s = find(vid);
+	struct session *s;
 
-	if (s == NULL)
-		return;
-	stop(s);
+	pthread_mutex_lock(&sessions_lock);
+	s = find(vid);
+	if (s != NULL)
+		stop(s);
+	pthread_mutex_unlock(&sessions_lock);
 }
 
 static int on_vring_state_changed(int vid, uint16_t queue, int enable)
 {
-	struct session *s = find(vid);
+	struct session *s;
 
-	if (s == NULL || queue != REQUESTQ)
+	if (queue != REQUESTQ)
 		return 0;
-	s->enabled = enable;
-	if (enable)
-		resume(s);
-	else
-		suspend(s);
+	pthread_mutex_lock(&sessions_lock);
+	s = find(vid);
+	if (s != NULL) {
+		s->enabled = enable;
+		if (enable)
+			resume(s);
+		else
+			suspend(s);
+	}
+	pthread_mutex_unlock(&sessions_lock);
 	return 0;
 }
 
@@ -521,68 +592,75 @@ static int listen_on(const char *path)
 	return 0;
 }
 
-static void stop_first(unsigned n_guests)
-{
-	for (unsigned i = 0; i < n_guests; i++) {
-		struct guest *g = &all_guests[i];
+/* MAIN's side */
 
-		/* Calls on_destroy_device(), but not on_destroy_connection(). */
-		rte_vhost_driver_unregister(g->path);
-		while (g->session != NULL)
-			end_session(g->session);
+void session_init(struct guest_table *table)
+{
+	guests = table;
+}
+
+int session_add(struct guest *g)
+{
+	int err = listen_on(g->spec.path);
+
+	if (err == 0)
+		vhost_thread_wake();
+	return err;
+}
+
+/* A front-end that stopped in the middle of a message holds up whoever waits for its connection. */
+static void hang_up(const struct guest *g)
+{
+	pthread_mutex_lock(&sessions_lock);
+	for (const struct session *s = g->session; s != NULL; s = s->older)
+		if (conn_is_live(&s->conn))
+			shutdown(s->conn.fd, SHUT_RDWR);
+	pthread_mutex_unlock(&sessions_lock);
+}
+
+void session_remove(struct guest *g)
+{
+	hang_up(g);
+	/* Calls on_destroy_device(), but not on_destroy_connection(). */
+	rte_vhost_driver_unregister(g->spec.path);
+	pthread_mutex_lock(&sessions_lock);
+	while (g->session != NULL)
+		end_session(g->session);
+	pthread_mutex_unlock(&sessions_lock);
+}
+
+void session_freeze(void)
+{
+	pthread_mutex_lock(&sessions_lock);
+}
+
+void session_thaw(void)
+{
+	pthread_mutex_unlock(&sessions_lock);
+}
+
+void session_pin(struct guest *g, struct worker *to)
+{
+	struct session *s;
+	bool attached;
+
+	pthread_mutex_lock(&sessions_lock);
+	g->pinned = to;
+	s = g->session;
+	attached = s != NULL && s->attached;
+	if (to != NULL && to != g->worker) {
+		if (attached)
+			suspend(s);
+		placement_move(g, to);
+		if (attached)
+			resume(s);
 	}
+	pthread_mutex_unlock(&sessions_lock);
 }
 
-static void do_nothing(int sig)
+void session_drain(struct guest *g, bool draining)
 {
-}
-
-/*
- * rte_vhost of DPDK 22.11 adds a listener to its event thread's poll() only when that wakes up,
- * which may take a second. A signal that does nothing wakes it. (Later versions use epoll, which
- * sees the listener at once, and name the thread otherwise: then nothing is found here.)
- */
-static void wake_event_thread(void)
-{
-	const struct sigaction nothing = {.sa_handler = do_nothing};
-	DIR *dir = opendir("/proc/self/task");
-	const struct dirent *entry;
-
-	sigaction(SIGUSR2, &nothing, NULL);
-	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		char path[64], name[16] = "";
-		FILE *file;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", entry->d_name);
-		file = fopen(path, "r");
-		if (file == NULL)
-			continue;
-		if (fgets(name, sizeof(name), file) != NULL && strcmp(name, "vhost-events\n") == 0)
-			tgkill(getpid(), atoi(entry->d_name), SIGUSR2);
-		fclose(file);
-	}
-	if (dir != NULL)
-		closedir(dir);
-}
-
-int session_start_all(struct guest *guests, unsigned n_guests)
-{
-	int err;
-
-	all_guests = guests;
-	n_all_guests = n_guests;
-	for (unsigned i = 0; i < n_guests; i++) {
-		err = listen_on(guests[i].path);
-		if (err != 0) {
-			stop_first(i);
-			return err;
-		}
-	}
-	wake_event_thread();
-	return 0;
-}
-
-void session_stop_all(void)
-{
-	stop_first(n_all_guests);
+	pthread_mutex_lock(&sessions_lock);
+	g->draining = draining;
+	pthread_mutex_unlock(&sessions_lock);
 }

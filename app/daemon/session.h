@@ -16,26 +16,45 @@
  * against the regions.
  *
  * Context: VHOST, rte_vhost's event thread, calls what is not exported. The exported functions say
- * theirs.
+ * theirs. A lock, which every callback holds, makes that MAIN and VHOST do not work on sessions at
+ * the same time; lcores know nothing of it.
  */
 
-#include "guest.h"
+#include "guest_table.h"
+
+/** Where the guest of a connection is looked for. Context: MAIN, before the first session_add(). */
+void session_init(struct guest_table *table);
 
 /**
- * Make the sessions known to rte_vhost for 'n_guests' guests, and listen on each one's path. The
- * sockets are made with mode 0600; sockets_set_rights() may then widen that.
+ * Listen on a guest's path. The socket is made with mode 0600; sockets_set_rights() may then widen
+ * that.
  *
- * @param guests  outlive session_stop_all()
- * @return        0 or a negative errno, which was logged; nothing listens then
- * Context: MAIN, when the workers poll.
+ * @param g  in the table; it has joined a worker
+ * @return   0 or a negative errno, which was logged
+ * Context: MAIN, when the workers poll; holds no lock.
  */
-int session_start_all(struct guest *guests, unsigned n_guests);
+int session_add(struct guest *g);
 
 /**
- * Close all connections and sockets, and remove the sockets' files. All guests are detached then.
- * Context: MAIN, while the workers still poll.
+ * Close a guest's connections and its socket, and remove the socket's file. Afterwards the guest is
+ * detached, and no callback knows it.
+ * Context: MAIN, while the workers still poll; holds no lock.
  */
-void session_stop_all(void);
+void session_remove(struct guest *g);
+
+/** Until session_thaw() all guests stay with their workers, and attached or not. Context: MAIN. */
+void session_freeze(void);
+void session_thaw(void);
+
+/**
+ * From now on let 'to' serve a guest, and no other worker; NULL: any. What the guest has asked for
+ * waits meanwhile.
+ * Context: MAIN, while the workers poll.
+ */
+void session_pin(struct guest *g, struct worker *to);
+
+/** Let no new front-end come to a guest, or let it again. Context: MAIN. */
+void session_drain(struct guest *g, bool draining);
 
 /**
  * Notify the driver of an attached guest, or of a detached one in VHOST context.

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,25 +17,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-__attribute__((format(printf, 2, 3))) static int fail(int err, const char *format, ...)
+bool sockets_path(const char *prefix, unsigned index, char path[SOCKETS_PATH_SIZE])
 {
-	va_list ap;
-
-	fputs("dpdk-vhost-rng: ", stderr);
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	return -err;
+	return (unsigned)snprintf(path, SOCKETS_PATH_SIZE, "%s%u", prefix, index) <
+	       SOCKETS_PATH_SIZE;
 }
-
-void sockets_path(const char *prefix, unsigned index, char *path)
-{
-	snprintf(path, SOCKETS_PATH_SIZE, "%s%u", prefix, index);
-}
-
-/* How long another daemon may take to start in the same directory. */
-#define LOCK_WAIT_S 5
 
 /* What stands at a path? */
 enum standing { NOTHING, STALE, LIVE, NO_SOCKET, UNKNOWN /* errno says why */ };
@@ -65,32 +50,30 @@ static enum standing look_at(const char *path)
 	return err == ECONNREFUSED ? STALE : LIVE;
 }
 
-static int check(const char *path)
+static int check(const char *path, struct why *why)
 {
 	switch (look_at(path)) {
 	case NOTHING:
 	case STALE:
 		return 0;
 	case LIVE:
-		return fail(EADDRINUSE,
-			"socket %s is in use by another process: stop it, or choose another "
-			"--socket-path",
+		return why_set(why, -EADDRINUSE,
+			"socket %s is in use by another process: stop it, or choose another path",
 			path);
 	case NO_SOCKET:
-		return fail(EEXIST,
-			"%s exists and is not a socket: move it away, or choose another "
-			"--socket-path",
+		return why_set(why, -EEXIST,
+			"%s exists and is not a socket: move it away, or choose another path",
 			path);
 	case UNKNOWN:
 		break;
 	}
-	return fail(errno, "cannot look at %s: %s", path, strerror(errno));
+	return why_set(why, -errno, "cannot look at %s: %s", path, strerror(errno));
 }
 
 /* Anybody who may read the directory can lock it: wait for another daemon's start, no longer. */
-static int wait_for_lock(int fd)
+static int wait_for_lock(int fd, unsigned wait_s)
 {
-	for (unsigned tries = LOCK_WAIT_S * 50; flock(fd, LOCK_EX | LOCK_NB) != 0; tries--) {
+	for (unsigned tries = wait_s * 50; flock(fd, LOCK_EX | LOCK_NB) != 0; tries--) {
 		if (errno != EWOULDBLOCK)
 			return 0; /* a file system without locks */
 		if (tries == 0)
@@ -100,82 +83,132 @@ static int wait_for_lock(int fd)
 	return 0;
 }
 
-static int lock_directory(const char *prefix, int *lock)
+/* A directory that a socket of ours is in. */
+struct place {
+	dev_t dev;
+	ino_t ino;
+	const char *path; /* of the socket */
+};
+
+static int compare(const void *a, const void *b)
 {
-	char path[SOCKETS_PATH_SIZE];
-	const char *dir;
+	const struct place *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+static void directory_of(const char *path, char dir[SOCKETS_PATH_SIZE])
+{
+	char copy[SOCKETS_PATH_SIZE];
+
+	memcpy(copy, path, strlen(path) + 1);
+	snprintf(dir, SOCKETS_PATH_SIZE, "%s", dirname(copy));
+}
+
+static int look_at_directory(const char *path, struct place *place, struct why *why)
+{
+	char dir[SOCKETS_PATH_SIZE];
 	struct stat st;
+
+	if (strlen(path) >= SOCKETS_PATH_SIZE)
+		return why_set(why, -ENAMETOOLONG,
+			"socket path %s has more than the %d bytes that a Unix socket can have: "
+			"choose a shorter one",
+			path, SOCKETS_PATH_SIZE - 1);
+	directory_of(path, dir);
+	if (stat(dir, &st) != 0)
+		return why_set(why, -errno,
+			"directory %s of socket %s: %s; create it, or choose another", dir, path,
+			strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return why_set(why, -ENOTDIR, "%s of socket %s is not a directory", dir, path);
+	if (access(dir, W_OK | X_OK) != 0)
+		return why_set(why, -errno,
+			"directory %s of socket %s: %s; choose one that may be written to", dir,
+			path, strerror(errno));
+	*place = (struct place){st.st_dev, st.st_ino, path};
+	return 0;
+}
+
+static int lock_directory(
+	const char *path, unsigned wait_s, struct sockets_lock *lock, struct why *why)
+{
+	char dir[SOCKETS_PATH_SIZE];
+	int fd;
+
+	directory_of(path, dir);
+	/* Where it cannot be opened for reading there is no lock; bind() still decides. */
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	lock->fds[lock->n++] = fd;
+	if (wait_for_lock(fd, wait_s) == 0)
+		return 0;
+	return why_set(why, -EBUSY,
+		"directory %s of socket %s is locked by another process (waited %u s): end that, or "
+		"choose another directory",
+		dir, path, wait_s);
+}
+
+/* Each directory once; all daemons in the same order, so that no two wait for each other. */
+static int lock_directories(const char *const *paths, unsigned n_paths, unsigned wait_s,
+	struct sockets_lock *lock, struct why *why)
+{
+	struct place *places = calloc(n_paths, sizeof(places[0]));
 	int err = 0;
 
-	*lock = -1;
-	sockets_path(prefix, 0, path); /* a prefix may end in a slash, a path does not */
-	dir = dirname(path);
-	if (stat(dir, &st) != 0)
-		err = fail(errno,
-			"directory %s of --socket-path %s: %s; create it, or choose another", dir,
-			prefix, strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
-		err = fail(ENOTDIR, "%s of --socket-path %s is not a directory", dir, prefix);
-	else if (access(dir, W_OK | X_OK) != 0)
-		err = fail(errno,
-			"directory %s of --socket-path %s: %s; choose one that may be "
-			"written to",
-			dir, prefix, strerror(errno));
-	if (err == 0) {
-		/* Where it cannot be opened for reading there is no lock; bind() still decides. */
-		*lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (*lock >= 0 && wait_for_lock(*lock) != 0)
-			err = fail(EBUSY,
-				"directory %s of --socket-path %s is locked by another process for "
-				"%d s: end that, or choose another directory",
-				dir, prefix, LOCK_WAIT_S);
-	}
+	lock->fds = calloc(n_paths, sizeof(lock->fds[0]));
+	if (places == NULL || lock->fds == NULL)
+		err = why_set(why, -ENOMEM, "no memory for %u socket paths", n_paths);
+	for (unsigned i = 0; i < n_paths && err == 0; i++)
+		err = look_at_directory(paths[i], &places[i], why);
+	if (err == 0)
+		qsort(places, n_paths, sizeof(places[0]), compare);
+	for (unsigned i = 0; i < n_paths && err == 0; i++)
+		if (i == 0 || compare(&places[i - 1], &places[i]) != 0)
+			err = lock_directory(places[i].path, wait_s, lock, why);
+	free(places);
 	return err;
 }
 
-int sockets_prepare(const char *prefix, unsigned count, int *lock)
+int sockets_prepare(const char *const *paths, unsigned n_paths, unsigned wait_s,
+	struct sockets_lock *lock, struct why *why)
 {
-	char path[SOCKETS_PATH_SIZE];
 	int err;
 
-	*lock = -1;
-	if (snprintf(NULL, 0, "%s%u", prefix, count - 1) >= SOCKETS_PATH_SIZE)
-		return fail(ENAMETOOLONG,
-			"socket path %s%u has more than the %d bytes that a Unix socket can have: "
-			"choose a shorter --socket-path",
-			prefix, count - 1, SOCKETS_PATH_SIZE - 1);
-	err = lock_directory(prefix, lock);
-	for (unsigned i = 0; i < count && err == 0; i++) {
-		sockets_path(prefix, i, path);
-		err = check(path);
-	}
-	for (unsigned i = 0; i < count && err == 0; i++) {
-		sockets_path(prefix, i, path);
-		if (look_at(path) == STALE && unlink(path) != 0)
-			err = fail(errno, "cannot remove the stale socket %s: %s", path,
-				strerror(errno));
-	}
-	if (err != 0) {
-		sockets_unlock(*lock);
-		*lock = -1;
-	}
+	*lock = (struct sockets_lock){0};
+	if (n_paths == 0)
+		return 0;
+	err = lock_directories(paths, n_paths, wait_s, lock, why);
+	for (unsigned i = 0; i < n_paths && err == 0; i++)
+		err = check(paths[i], why);
+	for (unsigned i = 0; i < n_paths && err == 0; i++)
+		if (look_at(paths[i]) == STALE && unlink(paths[i]) != 0)
+			err = why_set(why, -errno, "cannot remove the stale socket %s: %s",
+				paths[i], strerror(errno));
+	if (err != 0)
+		sockets_unlock(lock);
 	return err;
 }
 
-void sockets_unlock(int lock)
+void sockets_unlock(struct sockets_lock *lock)
 {
-	if (lock >= 0)
-		close(lock);
+	for (unsigned i = 0; i < lock->n; i++)
+		close(lock->fds[i]);
+	free(lock->fds);
+	*lock = (struct sockets_lock){0};
 }
 
-int sockets_set_rights(const char *path, mode_t mode, gid_t gid)
+int sockets_set_rights(const char *path, mode_t mode, gid_t gid, struct why *why)
 {
 	if (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) != 0)
-		return fail(errno, "cannot give %s to group %u: %s", path, (unsigned)gid,
+		return why_set(why, -errno, "cannot give %s to group %u: %s", path, (unsigned)gid,
 			strerror(errno));
 	if (chmod(path, mode) != 0)
-		return fail(errno, "cannot set the mode of %s to %04o: %s", path, (unsigned)mode,
-			strerror(errno));
+		return why_set(why, -errno, "cannot set the mode of %s to %04o: %s", path,
+			(unsigned)mode, strerror(errno));
 	return 0;
 }
 
@@ -195,5 +228,5 @@ int sockets_find_group(const char *name, gid_t *gid)
 		*gid = (gid_t)number;
 		return 0;
 	}
-	return fail(ENOENT, "--socket-group '%s' is no group of this system", name);
+	return -ENOENT;
 }

@@ -8,39 +8,50 @@
  * A socket that nobody answers is left from a daemon that died, and is removed. One that somebody
  * answers, and a file that is no socket, belong to somebody else, and stay.
  *
- * Context: MAIN. Failures are said on stderr where they are found.
+ * Context: MAIN.
  */
 
+#include "why.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 /** sizeof(sockaddr_un.sun_path), the 0 at the end included. */
 #define SOCKETS_PATH_SIZE 108
 
-/** The path of socket 'index': PATH0, PATH1, ... 'path' has SOCKETS_PATH_SIZE bytes. */
-void sockets_path(const char *prefix, unsigned index, char *path);
+/** Directories that are locked. A zeroed one has none. */
+struct sockets_lock {
+	unsigned n;
+	int *fds;
+};
+
+/** The path of socket 'index': PATH0, PATH1, ... @return false when it is too long */
+bool sockets_path(const char *prefix, unsigned index, char path[SOCKETS_PATH_SIZE]);
 
 /**
  * Check all paths, then remove stale sockets from them. Until sockets_unlock() another daemon
- * cannot do the same in this directory.
+ * cannot do the same in their directories.
  *
- * @param lock  set to what sockets_unlock() takes
- * @return      0; -ENAMETOOLONG, -ENOENT, -ENOTDIR, -EACCES, ... for a path that cannot be;
- *              -EBUSY when the directory is locked for long; -EADDRINUSE when one is served by
- *              somebody; -EEXIST when one is no socket. Nothing
- *              was removed then.
+ * @param wait_s  how long to wait for a directory that another daemon has locked
+ * @param lock    set to what sockets_unlock() takes
+ * @param why     said when it fails
+ * @return        0; -ENAMETOOLONG, -ENOENT, -ENOTDIR, -EACCES, ... for a path that cannot be;
+ *                -EBUSY when a directory stays locked; -EADDRINUSE when a path is served by
+ *                somebody; -EEXIST when one is no socket. Nothing was removed then, and nothing is
+ *                locked.
  */
-int sockets_prepare(const char *prefix, unsigned count, int *lock);
+int sockets_prepare(const char *const *paths, unsigned n_paths, unsigned wait_s,
+	struct sockets_lock *lock, struct why *why);
 
-/** @param lock  from sockets_prepare(), or -1 */
-void sockets_unlock(int lock);
+void sockets_unlock(struct sockets_lock *lock);
 
 /**
  * Give one socket its group and mode. It was made with mode 0600.
  *
  * @param gid  (gid_t)-1: leave it
  */
-int sockets_set_rights(const char *path, mode_t mode, gid_t gid);
+int sockets_set_rights(const char *path, mode_t mode, gid_t gid, struct why *why);
 
 /** Find a group by name or number. @return 0; -ENOENT when there is none. */
 int sockets_find_group(const char *name, gid_t *gid);

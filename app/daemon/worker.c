@@ -33,7 +33,7 @@
 /* Watches ahead of the one that is looked at: their rings' words are on the way then. */
 #define PREFETCH 8
 
-enum call_op { CALL_JOIN, CALL_LEAVE, CALL_ATTACH, CALL_DETACH, CALL_STOP };
+enum call_op { CALL_JOIN, CALL_LEAVE, CALL_ATTACH, CALL_DETACH, CALL_CHANGE, CALL_STOP };
 
 struct nonce {
 	uint8_t random[32];
@@ -65,6 +65,8 @@ struct worker {
 	bool running;
 	enum call_op op;
 	struct guest *arg;
+	const struct worker_change *changes; /* of CALL_CHANGE */
+	unsigned n_changes;
 	_Alignas(64) uint32_t call;   /* MAIN, VHOST: rw, LCORE: ro */
 	uint32_t reseed;	      /* MAIN, VHOST: set bits, LCORE: clears them */
 	_Alignas(64) uint32_t answer; /* LCORE: rw, MAIN, VHOST: ro */
@@ -244,6 +246,18 @@ static void count_attached(struct worker *w, int n)
 	__atomic_store_n(&w->n_attached, w->n_attached + (unsigned)n, __ATOMIC_RELAXED);
 }
 
+static void change_terms(struct worker *w)
+{
+	for (unsigned i = 0; i < w->n_changes; i++) {
+		const struct worker_change *c = &w->changes[i];
+
+		budget_change(&w->bytes, &c->guest->dev.bytes, &c->bytes, c->from_period);
+		budget_change(&w->requests, &c->guest->dev.requests, &c->requests, c->from_period);
+	}
+	/* They may be the first that have a limit. */
+	roster_unpark(&w->roster);
+}
+
 /* Do what a caller asks. False: stop. */
 static bool answer_call(struct worker *w)
 {
@@ -267,6 +281,9 @@ static bool answer_call(struct worker *w)
 		roster_remove(&w->roster, g);
 		rng_device_stop(&g->dev, &w->supply);
 		count_attached(w, -1);
+		break;
+	case CALL_CHANGE:
+		change_terms(w);
 		break;
 	case CALL_STOP:
 		go_on = false;
@@ -362,13 +379,12 @@ static int worker_main(void *arg)
 
 /* The callers' side */
 
-static void call(struct worker *w, enum call_op op, struct guest *g)
+/* Under call_lock, when the arguments are there. */
+static void call_and_wait(struct worker *w, enum call_op op)
 {
 	uint32_t n;
 
-	pthread_mutex_lock(&w->call_lock);
 	w->op = op;
-	w->arg = g;
 	n = w->call + 1;
 	__atomic_store_n(&w->call, n, __ATOMIC_RELEASE);
 	for (unsigned spins = 0; __atomic_load_n(&w->answer, __ATOMIC_ACQUIRE) != n; spins++) {
@@ -377,6 +393,13 @@ static void call(struct worker *w, enum call_op op, struct guest *g)
 		else
 			sched_yield();
 	}
+}
+
+static void call(struct worker *w, enum call_op op, struct guest *g)
+{
+	pthread_mutex_lock(&w->call_lock);
+	w->arg = g;
+	call_and_wait(w, op);
 	pthread_mutex_unlock(&w->call_lock);
 }
 
@@ -401,12 +424,22 @@ void worker_join(struct worker *w, struct guest *g)
 {
 	call(w, CALL_JOIN, g);
 	g->worker = w;
+	__atomic_store_n(&g->lcore, w->lcore, __ATOMIC_RELAXED);
 }
 
 void worker_leave(struct worker *w, struct guest *g)
 {
 	call(w, CALL_LEAVE, g);
 	g->worker = NULL;
+}
+
+void worker_change_terms(struct worker *w, const struct worker_change *changes, unsigned n_changes)
+{
+	pthread_mutex_lock(&w->call_lock);
+	w->changes = changes;
+	w->n_changes = n_changes;
+	call_and_wait(w, CALL_CHANGE);
+	pthread_mutex_unlock(&w->call_lock);
 }
 
 void worker_reseed(struct worker *w, bool due)

@@ -79,6 +79,16 @@ void worker_join(struct worker *w, struct guest *g);
 /** Take a detached guest away from its worker, with what its accounts hold. Context: as above. */
 void worker_leave(struct worker *w, struct guest *g);
 
+/** New terms of a guest's accounts from a period on: see budget_change(). */
+struct worker_change {
+	struct guest *guest; /* has joined this worker */
+	struct budget_terms bytes, requests;
+	uint64_t from_period;
+};
+
+/** Change terms, all between two turns. Context: MAIN; the lcore polls. */
+void worker_change_terms(struct worker *w, const struct worker_change *changes, unsigned n_changes);
+
 /** Let the lcore serve a guest whose device was started. Context: VHOST, MAIN. */
 void worker_attach(struct worker *w, struct guest *g);
 

@@ -44,58 +44,57 @@ static void make_stale(const char *name)
 	close(make_live(name));
 }
 
-/* sockets_prepare() of 'directory'/name, with what it says on stderr. */
-static int prepare_saying(const char *name, unsigned count, char *said, size_t size)
+/* sockets_prepare() of 'directory'/name0, name1, ..., and what it says. */
+static int prepare_saying(const char *name, unsigned count, struct why *why)
 {
+	static char paths[511][2 * SOCKETS_PATH_SIZE + 16];
+	const char *list[ARRAY_LEN(paths)];
 	char path[2 * SOCKETS_PATH_SIZE];
-	int saved = dup(STDERR_FILENO), pipe_fds[2], lock = -2, err;
-	ssize_t n;
+	struct sockets_lock lock = {.n = 7};
+	int err;
 
 	path_of(path, name);
-	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
-	fflush(stderr);
-	dup2(pipe_fds[1], STDERR_FILENO);
-	err = sockets_prepare(path, count, &lock);
-	fflush(stderr);
-	dup2(saved, STDERR_FILENO);
-	n = read(pipe_fds[0], said, size - 1);
-	said[n > 0 ? n : 0] = '\0';
-	close(saved);
-	close(pipe_fds[0]);
-	close(pipe_fds[1]);
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(paths[i], sizeof(paths[i]), "%s%u", path, i);
+		list[i] = paths[i];
+	}
+	why->text[0] = '\0';
+	err = sockets_prepare(list, count, 5, &lock, why);
 	if (err != 0)
-		assert_int_equal(lock, -1);
-	sockets_unlock(lock);
+		assert_int_equal(lock.n, 0);
+	sockets_unlock(&lock);
 	return err;
 }
 
-/* It must be refused with this error, and a line that names 'named'. */
+/* It must be refused with this error, and a sentence that names 'named'. */
 static void assert_refused(const char *name, unsigned count, int expected, const char *named)
 {
-	char said[1024];
+	struct why why;
 
-	assert_int_equal(prepare_saying(name, count, said, sizeof(said)), expected);
-	assert_ptr_equal(strstr(said, "dpdk-vhost-rng: "), said);
-	assert_non_null(strstr(said, named));
-	assert_int_equal(said[strlen(said) - 1], '\n');
+	assert_int_equal(prepare_saying(name, count, &why), expected);
+	assert_non_null(strstr(why.text, named));
 }
 
 static void assert_prepared(const char *name, unsigned count)
 {
-	char said[1024];
+	struct why why;
 
-	assert_int_equal(prepare_saying(name, count, said, sizeof(said)), 0);
-	assert_string_equal(said, "");
+	assert_int_equal(prepare_saying(name, count, &why), 0);
+	assert_string_equal(why.text, "");
 }
 
 static void test_paths(void **state)
 {
-	char path[SOCKETS_PATH_SIZE];
+	char path[SOCKETS_PATH_SIZE], prefix[SOCKETS_PATH_SIZE];
 
-	sockets_path("/run/rng.sock", 0, path);
+	assert_true(sockets_path("/run/rng.sock", 0, path));
 	assert_string_equal(path, "/run/rng.sock0");
-	sockets_path("/run/rng.sock", 510, path);
+	assert_true(sockets_path("/run/rng.sock", 510, path));
 	assert_string_equal(path, "/run/rng.sock510");
+	memset(prefix, 'x', sizeof(prefix));
+	prefix[SOCKETS_PATH_SIZE - 2] = '\0';
+	assert_true(sockets_path(prefix, 9, path));
+	assert_false(sockets_path(prefix, 10, path));
 }
 
 static void test_nothing_is_there(void **state)
@@ -194,7 +193,7 @@ static void test_nothing_is_removed_before_all_are_checked(void **state)
 /* The limit is that of the longest of the paths. */
 static void test_long_paths(void **state)
 {
-	char name[2 * SOCKETS_PATH_SIZE], said[1024];
+	char name[2 * SOCKETS_PATH_SIZE];
 	size_t dir = strlen(directory) + 1;
 
 	memset(name, 'x', sizeof(name));
@@ -202,8 +201,7 @@ static void test_long_paths(void **state)
 	assert_prepared(name, 1);
 	assert_prepared(name, 10);
 	assert_refused(name, 11, -ENAMETOOLONG, "107");
-	assert_int_equal(prepare_saying(name, 11, said, sizeof(said)), -ENAMETOOLONG);
-	assert_non_null(strstr(said, name));
+	assert_refused(name, 11, -ENAMETOOLONG, name);
 	name[SOCKETS_PATH_SIZE - 2 - dir] = 'x';
 	name[SOCKETS_PATH_SIZE - 1 - dir] = '\0';
 	assert_refused(name, 1, -ENAMETOOLONG, name);
@@ -234,11 +232,13 @@ static void test_prefix_is_a_directory(void **state)
 /* Relative paths are as good. */
 static void test_relative_paths(void **state)
 {
-	int lock;
+	const char *path = "s0";
+	struct sockets_lock lock;
+	struct why why;
 
 	make_stale("s0");
-	assert_int_equal(sockets_prepare("s", 1, &lock), 0);
-	sockets_unlock(lock);
+	assert_int_equal(sockets_prepare(&path, 1, 5, &lock, &why), 0);
+	sockets_unlock(&lock);
 	assert_false(exists("s0"));
 }
 
@@ -251,13 +251,13 @@ static void test_directory_is_not_writable(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) { /* root may write anywhere */
-		char said[1024];
+		struct why why;
 
 		if (geteuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY) != 0)
 			_exit(77);
-		if (prepare_saying("dir/s", 1, said, sizeof(said)) != -EACCES)
+		if (prepare_saying("dir/s", 1, &why) != -EACCES)
 			_exit(1);
-		_exit(strstr(said, "/dir") == NULL ? 2 : 0);
+		_exit(strstr(why.text, "/dir") == NULL ? 2 : 0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
@@ -268,19 +268,57 @@ static void test_directory_is_not_writable(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* From prepare to unlock the directory is ours. */
+static int open_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* From prepare to unlock the directories are ours, each locked once. */
 static void test_lock(void **state)
 {
-	int other = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), lock;
+	static const char *const paths[] = {"./s0", "dir/s0", "s1", "dir/../s2", "dir/s1"};
+	struct sockets_lock lock;
+	struct why why;
+	int fds[2];
 
-	assert_int_equal(sockets_prepare("./s", 1, &lock), 0);
-	assert_true(lock >= 0);
-	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
-	assert_int_equal(errno, EWOULDBLOCK);
-	sockets_unlock(lock);
-	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
-	close(other);
-	sockets_unlock(-1);
+	assert_int_equal(mkdir("dir", 0700), 0);
+	fds[0] = open_directory(".");
+	fds[1] = open_directory("dir");
+	assert_int_equal(sockets_prepare(paths, ARRAY_LEN(paths), 5, &lock, &why), 0);
+	assert_int_equal(lock.n, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(flock(fds[i], LOCK_EX | LOCK_NB), -1);
+		assert_int_equal(errno, EWOULDBLOCK);
+	}
+	sockets_unlock(&lock);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(flock(fds[i], LOCK_EX | LOCK_NB), 0);
+		close(fds[i]);
+	}
+	sockets_unlock(&lock);
+}
+
+/* One of several that stays locked is named, and the others are let go. */
+static void test_locked_by_another(void **state)
+{
+	static const char *const paths[] = {"a/s0", "b/s0"};
+	struct sockets_lock lock;
+	struct why why;
+	int a, b;
+
+	assert_int_equal(mkdir("a", 0700), 0);
+	assert_int_equal(mkdir("b", 0700), 0);
+	a = open_directory("a");
+	b = open_directory("b");
+	assert_int_equal(flock(b, LOCK_EX), 0);
+	assert_int_equal(sockets_prepare(paths, 2, 0, &lock, &why), -EBUSY);
+	assert_non_null(strstr(why.text, "b/s0"));
+	assert_int_equal(flock(a, LOCK_EX | LOCK_NB), 0);
+	close(a);
+	close(b);
 }
 
 /* A refusal does not keep the lock. */
@@ -300,15 +338,16 @@ static void test_mode_and_group(void **state)
 	gid_t gid = geteuid() == 0 ? 54321 : getegid();
 	struct stat st, before;
 	int fd = make_live("s0");
+	struct why why;
 
 	assert_int_equal(stat("s0", &before), 0);
 	for (unsigned i = 0; i < ARRAY_LEN(modes); i++) {
-		assert_int_equal(sockets_set_rights("s0", modes[i], (gid_t)-1), 0);
+		assert_int_equal(sockets_set_rights("s0", modes[i], (gid_t)-1, &why), 0);
 		assert_int_equal(stat("s0", &st), 0);
 		assert_int_equal(st.st_mode & 07777, modes[i]);
 		assert_int_equal(st.st_gid, before.st_gid);
 	}
-	assert_int_equal(sockets_set_rights("s0", 0660, gid), 0);
+	assert_int_equal(sockets_set_rights("s0", 0660, gid, &why), 0);
 	assert_int_equal(stat("s0", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0660);
 	assert_int_equal(st.st_gid, gid);
@@ -318,8 +357,10 @@ static void test_mode_and_group(void **state)
 
 static void test_rights_of_nothing(void **state)
 {
-	assert_int_equal(sockets_set_rights("none", 0600, (gid_t)-1), -ENOENT);
-	assert_int_equal(sockets_set_rights("none", 0600, getegid()), -ENOENT);
+	struct why why;
+
+	assert_int_equal(sockets_set_rights("none", 0600, (gid_t)-1, &why), -ENOENT);
+	assert_int_equal(sockets_set_rights("none", 0600, getegid(), &why), -ENOENT);
 }
 
 static void test_groups(void **state)
@@ -355,6 +396,7 @@ int main(void)
 		directory_test(test_relative_paths),
 		directory_test(test_directory_is_not_writable),
 		directory_test(test_lock),
+		directory_test(test_locked_by_another),
 		directory_test(test_no_lock_after_a_refusal),
 		directory_test(test_mode_and_group),
 		directory_test(test_rights_of_nothing),

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_WHY_H
+#define VRNG_WHY_H
+
+/*
+ * Why something was refused: a sentence for a person, which the caller shows where that person is:
+ * on stderr, in the log, or in an answer over the control socket.
+ */
+
+#define WHY_SIZE 512
+
+struct why {
+	char text[WHY_SIZE];
+};
+
+/** Say why, and return 'err'. What is too long is cut. */
+__attribute__((format(printf, 3, 4))) int why_set(
+	struct why *why, int err, const char *format, ...);
+
+#endif

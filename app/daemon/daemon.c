@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon.h"
+
+#include "budget.h"
+#include "log.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* Listener, connection, kick, call, error, and up to eight regions; and the process's own. */
+#define FDS_PER_GUEST 13
+#define FDS_OWN	      64
+
+/* How often MAIN looks at what cannot be told to it. */
+#define TICK_NS UINT64_C(500000000)
+
+/* How long another daemon may take to start in the same directory. */
+#define LOCK_WAIT_S 5
+
+/* Before anything is started */
+
+static int make_specs(struct daemon *d, struct why *why)
+{
+	const struct options *opt = &d->opt;
+
+	if (opt->socket_count > OPTIONS_SOCKETS_MAX)
+		return why_set(why, -EMFILE,
+			"--socket-count %u is more than the %d sockets that one process can serve: "
+			"start several, each with its own --socket-path",
+			opt->socket_count, OPTIONS_SOCKETS_MAX);
+	d->socket_gid = (gid_t)-1;
+	if (opt->socket_group != NULL && sockets_find_group(opt->socket_group, &d->socket_gid) != 0)
+		return why_set(why, -ENOENT, "--socket-group '%s' is no group of this system",
+			opt->socket_group);
+	d->specs = calloc(opt->socket_count, sizeof(d->specs[0]));
+	if (d->specs == NULL)
+		return why_set(why, -ENOMEM, "no memory for %u guests", opt->socket_count);
+	for (; d->n_specs < opt->socket_count; d->n_specs++)
+		if (spec_of_socket(opt, d->n_specs, d->socket_gid, &d->specs[d->n_specs]) != 0)
+			return why_set(why, -ENAMETOOLONG,
+				"socket path %s%u has more than the %d bytes that a Unix socket can "
+				"have: choose a shorter --socket-path",
+				opt->socket_path, d->n_specs, SOCKETS_PATH_SIZE - 1);
+	return 0;
+}
+
+static int prepare_sockets(struct daemon *d, struct why *why)
+{
+	const char **paths = calloc(d->n_specs + 1, sizeof(paths[0]));
+	int err;
+
+	if (paths == NULL)
+		return why_set(why, -ENOMEM, "no memory for %u guests", d->n_specs);
+	for (unsigned i = 0; i < d->n_specs; i++)
+		paths[i] = d->specs[i].path;
+	err = sockets_prepare(paths, d->n_specs, LOCK_WAIT_S, &d->lock, why);
+	free(paths);
+	return err;
+}
+
+int daemon_prepare(struct daemon *d, struct why *why)
+{
+	int err = make_specs(d, why);
+
+	if (err == 0)
+		err = service_open(&d->opt, &d->service, why);
+	if (err == 0)
+		err = prepare_sockets(d, why);
+	return err;
+}
+
+/* Starting */
+
+static void raise_fd_limit(unsigned n_guests)
+{
+	rlim_t need = (rlim_t)n_guests * FDS_PER_GUEST + FDS_OWN;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
+		return;
+	limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < need)
+		LOG(WARNING,
+			"%u guests may need %ju open files, the limit is %ju: raise it (ulimit -n, or "
+			"LimitNOFILE in a systemd unit)",
+			n_guests, (uintmax_t)need, (uintmax_t)limit.rlim_cur);
+}
+
+static int start_guests(struct daemon *d, struct why *why)
+{
+	const struct guests_config cfg = {
+		.workers = service_workers(d->service),
+		.n_workers = service_n_workers(d->service),
+		.period_ns = (uint64_t)d->opt.period_ms * 1000000u,
+		.epoch_ns = service_epoch_ns(d->service),
+		.limits = {d->opt.max_bytes, d->opt.max_requests},
+	};
+	int err = guests_create(&cfg, &d->guests);
+
+	if (err != 0)
+		return why_set(why, err, "no memory for the guests");
+	raise_fd_limit(d->n_specs);
+	err = guests_check(d->guests, d->specs, d->n_specs, why);
+	if (err == 0)
+		err = guests_start(d->guests, d->specs, d->n_specs, why);
+	sockets_unlock(&d->lock);
+	return err;
+}
+
+static void handle_signal(void *arg, uint32_t ready)
+{
+	struct daemon *d = arg;
+	struct signalfd_siginfo info;
+
+	if (read(d->signals.fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGUSR1) {
+		service_reseed(d->service, false);
+		return;
+	}
+	LOG(NOTICE, "%s: ending", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+	d->ending = true;
+}
+
+static int start_events(struct daemon *d, const sigset_t *signals, struct why *why)
+{
+	int err = events_create(&d->events);
+
+	if (err != 0)
+		return why_set(why, err, "cannot make an epoll descriptor: %s", strerror(-err));
+	d->signals = (struct event_handler){
+		.fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK),
+		.handle = handle_signal,
+		.arg = d,
+	};
+	if (d->signals.fd < 0)
+		return why_set(why, -errno, "cannot make a signal descriptor: %s", strerror(errno));
+	err = events_add(d->events, &d->signals, EPOLLIN);
+	return err == 0 ? 0 : why_set(why, err, "cannot wait for signals: %s", strerror(-err));
+}
+
+static int start(struct daemon *d, const sigset_t *signals, struct why *why)
+{
+	int err = start_events(d, signals, why);
+
+	if (err == 0)
+		err = service_start(d->service, &d->eal, why);
+	if (err == 0)
+		err = start_guests(d, why);
+	return err;
+}
+
+/* Serving */
+
+static void describe_budget(const struct options *opt, char *text, size_t size)
+{
+	char bytes[32] = "", requests[32] = "";
+
+	if (opt->max_bytes != BUDGET_UNLIMITED)
+		snprintf(bytes, sizeof(bytes), "%" PRIu64 " bytes", opt->max_bytes);
+	if (opt->max_requests != BUDGET_UNLIMITED)
+		snprintf(requests, sizeof(requests), "%" PRIu64 " requests", opt->max_requests);
+	if (bytes[0] == '\0' && requests[0] == '\0')
+		snprintf(text, size, "without limit for all");
+	else
+		snprintf(text, size, "%s%s%s in %" PRIu32 " ms for all, %s sharing%s", bytes,
+			bytes[0] != '\0' && requests[0] != '\0' ? " and " : "", requests,
+			opt->period_ms, opt->fair ? "fair" : "strict",
+			opt->smooth ? ", smooth refill" : "");
+}
+
+/* One line that says what is served, where, by which lcores, within what budget. */
+static void say_what_is_served(const struct daemon *d)
+{
+	struct worker *const *workers = service_workers(d->service);
+	unsigned n_workers = service_n_workers(d->service);
+	const struct options *opt = &d->opt;
+	char lcores[256] = "", budget[192], range[16] = "";
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n_workers && len < sizeof(lcores); i++)
+		len += (size_t)snprintf(lcores + len, sizeof(lcores) - len, "%s%u",
+			i > 0 ? "," : "", worker_lcore(workers[i]));
+	describe_budget(opt, budget, sizeof(budget));
+	if (d->n_specs > 1)
+		snprintf(range, sizeof(range), "..%u", d->n_specs - 1);
+	LOG(NOTICE, "serving %u guest%s at %s0%s from %s%s%s, lcore%s %s polling, %s", d->n_specs,
+		d->n_specs > 1 ? "s" : "", opt->socket_path, range, opt->sources[0],
+		opt->n_sources > 1 ? " and others" : "", opt->drbg ? " through CTR_DRBG" : "",
+		n_workers > 1 ? "s" : "", lcores, budget);
+	if (opt->drbg)
+		LOG(NOTICE, "CTR_DRBG with AES-256 by %s", worker_keystream_name(workers[0]));
+	if (d->eal.shared_cpu)
+		LOG(WARNING, "the polling lcore shares its CPU with all else: expect low rates and "
+			     "long waits; give the process a second CPU");
+}
+
+static void tick(struct daemon *d)
+{
+	guests_tick(d->guests);
+	service_tick(d->service);
+	if (d->draining && guests_table(d->guests)->n == 0) {
+		LOG(NOTICE, "drained: ending");
+		d->ending = true;
+	}
+}
+
+int daemon_serve(struct daemon *d, const sigset_t *signals, struct why *why)
+{
+	int err = start(d, signals, why);
+
+	if (err != 0)
+		return err;
+	say_what_is_served(d);
+	while (!d->ending) {
+		uint64_t limit_ns = guests_settle(d->guests);
+
+		events_wait(d->events, limit_ns < TICK_NS ? limit_ns : TICK_NS);
+		tick(d);
+	}
+	return 0;
+}
+
+void daemon_end(struct daemon *d)
+{
+	guests_destroy(d->guests);
+	if (d->service != NULL)
+		service_stop(d->service);
+	service_close(d->service);
+	if (d->events != NULL && d->signals.fd >= 0)
+		close(d->signals.fd);
+	events_destroy(d->events);
+	sockets_unlock(&d->lock);
+	free(d->specs);
+	*d = (struct daemon){0};
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_DAEMON_H
+#define VRNG_DAEMON_H
+
+/*
+ * The whole: what was asked for, and what runs because of it. Starts everything in order, serves
+ * until it is told to end, and ends everything in the reverse order.
+ *
+ * Context: MAIN.
+ */
+
+#include "eal.h"
+#include "events.h"
+#include "guests.h"
+#include "options.h"
+#include "service.h"
+
+#include <signal.h>
+
+struct daemon {
+	struct options opt;
+	gid_t socket_gid;   /* of --socket-group */
+	struct spec *specs; /* of the guests to begin with */
+	unsigned n_specs;
+	struct sockets_lock lock; /* of their sockets' directories, while it starts */
+	struct eal eal;
+	struct service *service;
+	struct guests *guests;
+	struct events *events;
+	struct event_handler signals; /* a signalfd */
+	bool draining;		      /* end when the last guest has gone */
+	bool ending;
+};
+
+/**
+ * Everything that can be found wrong before anything is started, when 'opt' is there.
+ *
+ * @return  0 or a negative errno; daemon_end() is then still needed
+ */
+int daemon_prepare(struct daemon *d, struct why *why);
+
+/**
+ * Start, when the EAL runs; then serve until a signal, or somebody on the control socket, says that
+ * it is enough.
+ *
+ * @param signals  which are blocked, and are for MAIN
+ */
+int daemon_serve(struct daemon *d, const sigset_t *signals, struct why *why);
+
+/** End what was started, and free. A zeroed one is fine. */
+void daemon_end(struct daemon *d);
+
+#endif

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "guests.h"
+
+#include "clock.h"
+#include "log.h"
+#include "session.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NEVER UINT64_MAX
+
+struct guests {
+	struct guests_config cfg;
+	struct guest_table table;
+	bool started;
+	bool unsettled;	       /* terms have changed, and lcores do not know it */
+	uint64_t changed_from; /* the period from which the last change counts; NEVER */
+	struct worker_change changes[GUESTS_MAX];
+};
+
+int guests_create(const struct guests_config *cfg, struct guests **guests)
+{
+	struct guests *gs = calloc(1, sizeof(*gs));
+
+	if (gs == NULL)
+		return -ENOMEM;
+	gs->cfg = *cfg;
+	gs->changed_from = NEVER;
+	pthread_mutex_init(&gs->table.lock, NULL);
+	session_init(&gs->table);
+	*guests = gs;
+	return 0;
+}
+
+void guests_destroy(struct guests *gs)
+{
+	if (gs == NULL)
+		return;
+	while (gs->table.n > 0)
+		guests_remove(gs, gs->table.all[gs->table.n - 1]);
+	free(gs);
+}
+
+struct guest_table *guests_table(struct guests *gs)
+{
+	return &gs->table;
+}
+
+const struct limits *guests_limits(const struct guests *gs)
+{
+	return &gs->cfg.limits;
+}
+
+/* Lcores */
+
+static struct worker *worker_of(const struct guests *gs, uint32_t lcore)
+{
+	for (unsigned i = 0; i < gs->cfg.n_workers; i++)
+		if (worker_lcore(gs->cfg.workers[i]) == lcore)
+			return gs->cfg.workers[i];
+	return NULL;
+}
+
+static int check_lcore(const struct guests *gs, const struct spec *spec, struct why *why)
+{
+	if (spec->lcore == SPEC_ANY_LCORE || worker_of(gs, spec->lcore) != NULL)
+		return 0;
+	return why_set(why, -EINVAL,
+		"guest %s: lcore %u does not poll: name one that does, or none (see --lcores)",
+		spec->name, spec->lcore);
+}
+
+/* The worker that the fewest guests belong to. */
+static struct worker *least_used(const struct guests *gs)
+{
+	struct worker *best = NULL;
+	unsigned least = 0;
+
+	for (unsigned i = 0; i < gs->cfg.n_workers; i++) {
+		struct worker *w = gs->cfg.workers[i];
+		unsigned n = 0;
+
+		for (unsigned k = 0; k < gs->table.n; k++)
+			n += guest_lcore(gs->table.all[k]) == worker_lcore(w);
+		if (best == NULL || n < least) {
+			best = w;
+			least = n;
+		}
+	}
+	return best;
+}
+
+/* Adding */
+
+static int check_count(unsigned n, struct why *why)
+{
+	if (n <= OPTIONS_SOCKETS_MAX)
+		return 0;
+	return why_set(why, -EMFILE,
+		"%u guests are more than the %d sockets that one process can serve: start several, "
+		"each with its own sockets",
+		n, OPTIONS_SOCKETS_MAX);
+}
+
+int guests_check(
+	const struct guests *gs, const struct spec *specs, unsigned n_specs, struct why *why)
+{
+	int err = check_count(n_specs, why);
+
+	for (unsigned i = 0; i < n_specs && err == 0; i++)
+		err = check_lcore(gs, &specs[i], why);
+	return err;
+}
+
+/* A guest that is in the table and has a worker, but no socket yet. */
+static struct guest *create(struct guests *gs, const struct spec *spec, const struct terms *terms)
+{
+	struct guest *g = aligned_alloc(_Alignof(struct guest), sizeof(*g));
+
+	if (g == NULL)
+		return NULL;
+	memset(g, 0, sizeof(*g));
+	g->spec = *spec;
+	g->added_ns = clock_now_ns();
+	budget_open(&g->dev.bytes, &terms->bytes, spec->burst_once);
+	budget_open(&g->dev.requests, &terms->requests, 0);
+	g->pinned = worker_of(gs, spec->lcore);
+	worker_join(g->pinned != NULL ? g->pinned : least_used(gs), g);
+	guest_table_put(&gs->table, g);
+	return g;
+}
+
+static void destroy(struct guests *gs, struct guest *g)
+{
+	guest_table_take(&gs->table, g);
+	worker_leave(g->worker, g);
+	free(g);
+}
+
+static int open_socket(struct guest *g, struct why *why)
+{
+	int err = session_add(g);
+
+	if (err != 0)
+		return why_set(why, err, "cannot listen on %s: the log says more", g->spec.path);
+	err = sockets_set_rights(g->spec.path, g->spec.mode, g->spec.gid, why);
+	if (err != 0)
+		session_remove(g);
+	return err;
+}
+
+static int add(struct guests *gs, const struct spec *spec, const struct terms *terms,
+	bool by_control, struct why *why)
+{
+	struct guest *g = create(gs, spec, terms);
+	int err;
+
+	if (g == NULL)
+		return why_set(why, -ENOMEM, "no memory for guest %s", spec->name);
+	g->by_control = by_control;
+	err = open_socket(g, why);
+	if (err != 0)
+		destroy(gs, g);
+	return err;
+}
+
+int guests_start(struct guests *gs, const struct spec *specs, unsigned n_specs, struct why *why)
+{
+	uint32_t total = 0, lo = 0;
+	int err = 0;
+
+	for (unsigned i = 0; i < n_specs; i++)
+		total += specs[i].weight;
+	for (unsigned i = 0; i < n_specs && err == 0; i++) {
+		struct terms terms;
+
+		terms_of(&gs->cfg.limits, &specs[i], lo, total, &terms);
+		lo += specs[i].weight;
+		err = add(gs, &specs[i], &terms, false, why);
+	}
+	while (err != 0 && gs->table.n > 0)
+		guests_remove(gs, gs->table.all[gs->table.n - 1]);
+	gs->started = true;
+	gs->unsettled = false;
+	return err;
+}
+
+static int check_one(const struct guests *gs, const struct spec *spec, struct why *why)
+{
+	const struct guest *g = guest_table_by_name(&gs->table, spec->name);
+
+	if (g != NULL)
+		return why_set(why, -EEXIST,
+			"guest %s is there already, on %s: remove it first, or choose another name",
+			spec->name, g->spec.path);
+	g = guest_table_by_path(&gs->table, spec->path);
+	if (g != NULL)
+		return why_set(why, -EEXIST,
+			"socket %s is guest %s's: choose another path for guest %s", spec->path,
+			g->spec.name, spec->name);
+	if (check_count(gs->table.n + 1, why) != 0)
+		return -EMFILE;
+	return check_lcore(gs, spec, why);
+}
+
+int guests_add_prepared(
+	struct guests *gs, const struct spec *spec, bool by_control, struct why *why)
+{
+	int err = check_one(gs, spec, why);
+	struct terms terms;
+
+	if (err != 0)
+		return err;
+	terms_without_share(&gs->cfg.limits, spec, &terms);
+	err = add(gs, spec, &terms, by_control, why);
+	if (err != 0)
+		return err;
+	gs->unsettled = true;
+	LOG(NOTICE, "guest %s: added, at %s", spec->name, spec->path);
+	return 0;
+}
+
+int guests_add(struct guests *gs, const struct spec *spec, bool by_control, struct why *why)
+{
+	const char *path = spec->path;
+	struct sockets_lock lock;
+	int err = check_one(gs, spec, why);
+
+	if (err == 0)
+		err = sockets_prepare(&path, 1, 0, &lock, why);
+	if (err != 0)
+		return err;
+	err = guests_add_prepared(gs, spec, by_control, why);
+	sockets_unlock(&lock);
+	return err;
+}
+
+/* Removing, changing */
+
+void guests_remove(struct guests *gs, struct guest *g)
+{
+	session_remove(g);
+	if (gs->started)
+		LOG(NOTICE, "guest %s: removed, %s is gone", g->spec.name, g->spec.path);
+	destroy(gs, g);
+	gs->unsettled = true;
+}
+
+int guests_change(struct guests *gs, struct guest *g, const struct spec *spec, struct why *why)
+{
+	bool rights = spec->mode != g->spec.mode || spec->gid != g->spec.gid;
+	int err = check_lcore(gs, spec, why);
+
+	if (err == 0 && rights)
+		err = sockets_set_rights(g->spec.path, spec->mode, spec->gid, why);
+	if (err != 0)
+		return err;
+	if (spec->weight != g->spec.weight || spec->cap != g->spec.cap ||
+		spec->burst != g->spec.burst)
+		gs->unsettled = true;
+	if (spec->lcore != g->spec.lcore)
+		session_pin(g, worker_of(gs, spec->lcore));
+	guest_table_lock(&gs->table);
+	g->spec.mode = spec->mode;
+	g->spec.gid = spec->gid;
+	g->spec.weight = spec->weight;
+	g->spec.lcore = spec->lcore;
+	g->spec.cap = spec->cap;
+	g->spec.burst = spec->burst;
+	guest_table_unlock(&gs->table);
+	return 0;
+}
+
+void guests_limit(struct guests *gs, const struct limits *limits)
+{
+	if (limits->max_bytes == gs->cfg.limits.max_bytes &&
+		limits->max_requests == gs->cfg.limits.max_requests)
+		return;
+	guest_table_lock(&gs->table);
+	gs->cfg.limits = *limits;
+	guest_table_unlock(&gs->table);
+	gs->unsettled = true;
+}
+
+void guests_drain(struct guests *gs, struct guest *g, bool draining)
+{
+	session_drain(g, draining);
+	if (draining)
+		guests_tick(gs);
+}
+
+/* Telling the lcores */
+
+/* The guests stay with their workers meanwhile. */
+static void change_terms_on(struct guests *gs, struct worker *w, uint32_t total, uint64_t from)
+{
+	uint32_t lo = 0;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < gs->table.n; i++) {
+		struct guest *g = gs->table.all[i];
+		struct terms terms;
+
+		terms_of(&gs->cfg.limits, &g->spec, lo, total, &terms);
+		lo += g->spec.weight;
+		if (g->worker != w)
+			continue;
+		gs->changes[n++] = (struct worker_change){
+			.guest = g,
+			.bytes = terms.bytes,
+			.requests = terms.requests,
+			.from_period = from,
+		};
+	}
+	if (n > 0)
+		worker_change_terms(w, gs->changes, n);
+}
+
+bool guests_unsettled(const struct guests *gs)
+{
+	return gs->unsettled;
+}
+
+uint64_t guests_settle(struct guests *gs)
+{
+	uint64_t now_ns = clock_now_ns() - gs->cfg.epoch_ns, wait_ns, from;
+	uint32_t total = 0;
+
+	if (!gs->unsettled)
+		return NEVER;
+	from = terms_change_from(now_ns, gs->cfg.period_ns, gs->changed_from, &wait_ns);
+	if (wait_ns > 0)
+		return wait_ns;
+	for (unsigned i = 0; i < gs->table.n; i++)
+		total += gs->table.all[i]->spec.weight;
+	session_freeze();
+	for (unsigned i = 0; i < gs->cfg.n_workers; i++)
+		change_terms_on(gs, gs->cfg.workers[i], total, from);
+	session_thaw();
+	gs->changed_from = from;
+	gs->unsettled = false;
+	return NEVER;
+}
+
+/* Now and then */
+
+/* An lcore cannot log; so MAIN says what it found. */
+static void report_fault(struct guest *g)
+{
+	static struct log_limit limit;
+	const char *fault = guest_fault(g);
+
+	if (fault != NULL && fault != g->told)
+		LOG_LIMITED(&limit, WARNING,
+			"guest %s: ring broken: %s; served again when its driver resets it",
+			g->spec.name, fault);
+	g->told = fault;
+}
+
+void guests_tick(struct guests *gs)
+{
+	for (unsigned i = gs->table.n; i > 0; i--) {
+		struct guest *g = gs->table.all[i - 1];
+
+		report_fault(g);
+		if (g->draining && guest_state(g) == GUEST_ALONE)
+			guests_remove(gs, g);
+	}
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_SERVICE_H
+#define VRNG_SERVICE_H
+
+/*
+ * What makes bytes: the sources, the feeder that reads them, and the workers on their lcores. It
+ * knows guests only as those who join a worker.
+ *
+ * Context: MAIN.
+ */
+
+#include "eal.h"
+#include "intake.h"
+#include "options.h"
+#include "why.h"
+
+struct service;
+struct worker;
+
+/**
+ * Open the sources. Nothing runs yet.
+ *
+ * @param opt  kept by reference
+ * @return     0 or a negative errno
+ */
+int service_open(const struct options *opt, struct service **service, struct why *why);
+
+/**
+ * Start the feeder and the workers.
+ *
+ * @return  0 or a negative errno; service_stop() ends what was started
+ */
+int service_start(struct service *s, const struct eal *eal, struct why *why);
+
+/** End what runs. No guest is attached. */
+void service_stop(struct service *s);
+
+/** Close the sources, and free. NULL is fine. */
+void service_close(struct service *s);
+
+/** The workers, from service_start() on. */
+struct worker *const *service_workers(const struct service *s);
+unsigned service_n_workers(const struct service *s);
+
+/** When the first period of the budget starts. */
+uint64_t service_epoch_ns(const struct service *s);
+
+/** The sources, in the order of preference; their 'stats' may be read by any thread. */
+const struct intake *service_intakes(const struct service *s, unsigned *n);
+
+/** Let all DRBGs be seeded again. @param due  not a byte without it */
+void service_reseed(struct service *s, bool due);
+
+/** Reseed after so many seconds. */
+void service_set_reseed_time(struct service *s, uint32_t seconds);
+
+/** What is to be done now and then: reseed when it is time, say when that is overdue. */
+void service_tick(struct service *s);
+
+#endif
