@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#define ALLOW_EXPERIMENTAL_API /* rte_vhost_vring_call_nonblock is one in DPDK 22.11 */
+#include "dpdk_compat.h"
 #include "session.h"
 
 #include "conn.h"
