@@ -87,12 +87,19 @@ update_lists()
     "${as_root[@]}" apt-get "${apt_options[@]}" update >"$dir/apt.log" 2>&1
 }
 
-# The name of the package with the kernel itself, from the one that follows the
-# current kernel.
-kernel_package()
+# The names of the packages with the kernel itself, from the one that follows the
+# current kernel: one up to Debian 13, later the kernel and its modules have their
+# own, which it depends on.
+kernel_packages()
 {
-    apt-cache depends linux-image-cloud-amd64 2>/dev/null |
-        awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }'
+    local image
+
+    image=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
+        awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }')
+    [[ -n $image ]] || return 0
+    printf '%s\n' "$image"
+    apt-cache depends "$image" |
+        awk '$1 == "Depends:" && $2 ~ /^linux-(base|binary|modules)-[0-9]/ { print $2 }'
 }
 
 # Prints the first of the given packages that apt knows.
@@ -111,15 +118,15 @@ first_known()
 # Downloads the packages into DIR/debs, prints nothing unless it fails.
 download()
 {
-    local kernel rngtest busybox
+    local kernel=() rngtest busybox
 
-    kernel=$(kernel_package)
+    readarray -t kernel < <(kernel_packages)
     rngtest=$(first_known rng-tools5 rng-tools-debian)
     busybox=$(first_known busybox-static)
-    [[ -n $kernel && -n $rngtest && -n $busybox ]] || return 1
+    [[ -n ${kernel[*]} && -n $rngtest && -n $busybox ]] || return 1
     rm -rf "$dir/debs"
     mkdir "$dir/debs"
-    (cd "$dir/debs" && apt-get "${apt_options[@]}" download "$kernel" "$rngtest" "$busybox") \
+    (cd "$dir/debs" && apt-get "${apt_options[@]}" download "${kernel[@]}" "$rngtest" "$busybox") \
         >"$dir/apt.log" 2>&1
 }
 
@@ -155,10 +162,16 @@ for deb in "$dir"/debs/*.deb; do
     }
 done
 
-# Debian 13 has /usr/lib/modules and compressed modules, Debian 12 neither.
-kernels=("$packages"/boot/vmlinuz-*)
-[[ -f ${kernels[0]} ]] || die "the kernel package holds no boot/vmlinuz-*"
-version=${kernels[0]##*/vmlinuz-}
+# Debian 13 has /usr/lib/modules and compressed modules, Debian 12 neither; after
+# them the kernel is with its modules.
+for kernel in "$packages"/boot/vmlinuz-* "$packages"/usr/lib/modules/*/vmlinuz; do
+    [[ ! -f $kernel ]] || break
+done
+case $kernel in
+*/boot/*) version=${kernel##*/vmlinuz-} ;;
+*) version=$(basename "$(dirname "$kernel")") ;;
+esac
+[[ -f $kernel ]] || die "the kernel package holds neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz"
 for modules in "$packages/usr/lib/modules/$version" "$packages/lib/modules/$version"; do
     [[ ! -d $modules ]] || break
 done
@@ -229,7 +242,7 @@ install -m 755 "$here"/guest/{init,demo,shell} "$root/"
 
 # What is true of the old image may not be of the new one.
 rm -f "$dir/recipe" "$dir/accel" "$dir/apt.log"
-cp "${kernels[0]}" "$tree/vmlinuz"
+cp "$kernel" "$tree/vmlinuz"
 chmod 644 "$tree/vmlinuz"
 mv "$tree/vmlinuz" "$dir/vmlinuz"
 mv "$tree/initramfs.cpio.gz" "$dir/initramfs.cpio.gz"
