@@ -49,10 +49,18 @@ static inline struct keystream *the_provider(void **state)
 	return *state;
 }
 
+/* What is not built in is left out; to skip it would fail with cmocka 1.1.5 in TAP. */
+#ifdef HAVE_IPSEC_MB
 #define FOR_EACH_PROVIDER(test)                                                  \
 	{#test " (libipsec-mb)", test, open_ipsec_mb, close_provider, NULL},     \
 	{                                                                        \
 #test " (libcrypto)", test, open_libcrypto, close_provider, NULL \
 	}
+#else
+#define FOR_EACH_PROVIDER(test)                                                  \
+	{                                                                        \
+#test " (libcrypto)", test, open_libcrypto, close_provider, NULL \
+	}
+#endif
 
 #endif
