@@ -18,6 +18,17 @@ TEST=(python3)
 GUEST=(qemu-system-x86 cpio gzip xz-utils)
 # What compare.sh draws its charts with; it also wants cargo, which a Rust toolchain brings.
 BENCH=(gnuplot-nox qemu-system-x86)
+# What matrix.sh makes its folders with.
+MATRIX=(debootstrap)
+# What compiles for arm64 and runs that, in a root where arm64 is a foreign architecture (matrix.sh
+# makes one); of libraries the ones of BUILD.
+CROSS_ARM64=(crossbuild-essential-arm64 make meson ninja-build pkg-config qemu-user)
+for package in "${BUILD[@]}"; do
+    case $package in
+    libc6-dev | libipsec-mb-dev) ;;
+    lib*-dev) CROSS_ARM64+=("$package:arm64") ;;
+    esac
+done
 # What lint.sh runs. The runtime of clang's sanitizers is added by version.
 LINT=(clang clang-format clang-tidy cppcheck shellcheck codespell python3 flake8)
 
@@ -34,6 +45,9 @@ groups (default: build test guest):
   test    what runs the tests
   guest   QEMU, and what packs the guest's initramfs
   bench   what scripts/compare.sh draws with
+  matrix  debootstrap, for scripts/matrix.sh
+  cross-arm64
+          what cross-builds for arm64, where dpkg knows that architecture
   lint    clang, clang-format, clang-tidy, cppcheck, shellcheck, codespell, flake8
 
 options:
@@ -75,9 +89,9 @@ for arg in "$@"; do
         exit 0
         ;;
     --dry-run) dry_run=yes ;;
-    build | test | guest | bench | lint) groups+=("$arg") ;;
+    build | test | guest | bench | matrix | cross-arm64 | lint) groups+=("$arg") ;;
     *)
-        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, lint\n' \
+        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, matrix, cross-arm64, lint\n' \
             "$arg" >&2
         exit 2
         ;;
@@ -92,6 +106,8 @@ for group in "${groups[@]}"; do
     test) wanted+=("${TEST[@]}") ;;
     guest) wanted+=("${GUEST[@]}") ;;
     bench) wanted+=("${BENCH[@]}") ;;
+    matrix) wanted+=("${MATRIX[@]}") ;;
+    cross-arm64) wanted+=("${CROSS_ARM64[@]}") ;;
     lint) wanted+=("${LINT[@]}") ;;
     esac
 done
