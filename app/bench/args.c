@@ -31,10 +31,11 @@ static const char usage[] =
 	"      --size BYTES,...    of a request, 1 to 1Mi; guest i takes value i of the\n"
 	"                          list, which goes round (64)\n"
 	"      --depth N,...       requests outstanding; a list as --size (1)\n"
-	"      --queue-size N      entries, a power of two (the least with room, from 64)\n"
+	"      --queue-size N      entries, a power of two unless --layout is packed (the\n"
+	"                          least power of two with room, from 64)\n"
 	"      --chain K           descriptors of a request (1)\n"
 	"      --indirect          put them into indirect tables\n"
-	"      --layout split      of the queue (split)\n"
+	"      --layout split|packed  of the queue (split)\n"
 	"      --event-idx on|off  the event index, if the back-end has it (on)\n"
 	"      --wait poll|block   see answers by polling, or sleep until called (poll)\n"
 	"How long\n"
@@ -230,8 +231,8 @@ static enum args_result parse_work(int c, const char *arg, struct args *args)
 				arg, DRIVER_SIZE_MAX);
 		break;
 	case OPT_QUEUE_SIZE:
-		if (!parse_range(arg, 1, DRIVER_SIZE_MAX, &v) || (v & (v - 1)) != 0)
-			return refuse("--queue-size '%s' is not a power of two from 1 to %d", arg,
+		if (!parse_range(arg, 1, DRIVER_SIZE_MAX, &v))
+			return refuse("--queue-size '%s' is not a whole number from 1 to %d", arg,
 				DRIVER_SIZE_MAX);
 		args->queue_size = (unsigned)v;
 		break;
@@ -241,11 +242,10 @@ static enum args_result parse_work(int c, const char *arg, struct args *args)
 		args->chain = (unsigned)v;
 		break;
 	case OPT_LAYOUT:
-		if (strcmp(arg, "packed") == 0)
-			return refuse("--layout packed is not available yet: the bench's ring "
-				      "driver knows split queues only");
-		if (strcmp(arg, "split") != 0)
-			return refuse("--layout '%s' is not known: it can be split", arg);
+		choice = parse_choice(arg, "packed", "split");
+		if (choice < 0)
+			return refuse("--layout '%s' is neither split nor packed", arg);
+		args->packed = choice;
 		break;
 	case OPT_EVENT_IDX:
 		choice = parse_choice(arg, "on", "off");
@@ -367,6 +367,9 @@ static enum args_result check_together(struct args *args)
 	if (args->self && (args->verify || args->output != NULL || args->block))
 		return refuse("--self writes no bytes and makes no calls: not with --verify, "
 			      "--output or --wait block");
+	if (!args->packed && (args->queue_size & (args->queue_size - 1)) != 0)
+		return refuse("--queue-size %u is not a power of two, which a split queue needs",
+			args->queue_size);
 	for (unsigned i = 0; i < args->nr_sizes; i++)
 		if (args->sizes[i] < args->chain)
 			return refuse("--size %u has no byte for each of --chain %u descriptors",

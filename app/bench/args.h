@@ -25,6 +25,7 @@ struct args {
 	unsigned queue_size; /* 0: the least that has room */
 	unsigned chain;	     /* descriptors of a request */
 	bool indirect;
+	bool packed;
 	bool event_idx;
 	bool block;
 

@@ -61,6 +61,7 @@ static enum load_status init_player(struct load *l, unsigned i)
 		.queue_size = args_queue_size(args, i),
 		.chain = args->chain,
 		.indirect = args->indirect,
+		.packed = args->packed,
 		.event_idx = args->event_idx,
 		.guards = args->verify,
 		.timeout_ms = (int)(args->timeout_s * 1000 < 1e9 ? args->timeout_s * 1000 : 1e9),

@@ -12,6 +12,7 @@
 #define BUFFER_ALIGN  64u
 #define EVENT_IDX     (1ull << VIRTIO_RING_F_EVENT_IDX)
 #define INDIRECT_DESC (1ull << VIRTIO_RING_F_INDIRECT_DESC)
+#define RING_PACKED   (1ull << VIRTIO_F_RING_PACKED)
 
 static int fail(struct player_fault *fault, int err, const char *what, const struct player_cfg *cfg)
 {
@@ -69,6 +70,7 @@ static int make_memory(struct player *p)
 	err = driver_init(&p->drv, &p->ram,
 		&(struct driver_cfg){
 			.size = cfg->queue_size,
+			.layout = cfg->packed ? DRIVER_PACKED : DRIVER_SPLIT,
 			.event_idx = (p->features & EVENT_IDX) != 0,
 			.table_entries = cfg->indirect ? cfg->chain : 0,
 		});
@@ -115,7 +117,8 @@ static int build_chains(struct player *p)
 static int connect_backend(struct player *p, struct player_fault *fault)
 {
 	const struct player_cfg *cfg = &p->cfg;
-	uint64_t want = (cfg->event_idx ? EVENT_IDX : 0) | (cfg->indirect ? INDIRECT_DESC : 0);
+	uint64_t want = (cfg->event_idx ? EVENT_IDX : 0) | (cfg->indirect ? INDIRECT_DESC : 0) |
+			(cfg->packed ? RING_PACKED : 0);
 	int err;
 
 	if (cfg->socket_path == NULL) {
@@ -132,6 +135,8 @@ static int connect_backend(struct player *p, struct player_fault *fault)
 		return fail(fault, err, "negotiation failed", cfg);
 	if (cfg->indirect && (p->features & INDIRECT_DESC) == 0)
 		return fail(fault, -ENOTSUP, "--indirect", cfg);
+	if (cfg->packed && (p->features & RING_PACKED) == 0)
+		return fail(fault, -ENOTSUP, "--layout packed", cfg);
 	return 0;
 }
 
@@ -158,13 +163,13 @@ int player_init(struct player *p, const struct player_cfg *cfg, struct player_fa
 	if (err != 0)
 		return fail(fault, err, "cannot make the guest's memory", cfg);
 	if (p->fe == NULL) {
-		p->drv.used->flags = VRING_USED_F_NO_NOTIFY;
+		p->self_next = driver_start_base(&p->drv);
 		return 0;
 	}
 	err = frontend_set_memory(p->fe, &p->ram);
 	if (err != 0)
 		return fail(fault, err, "cannot share the guest's memory", cfg);
-	err = frontend_start_ring(p->fe, &p->drv, 0);
+	err = frontend_start_ring(p->fe, &p->drv, driver_start_base(&p->drv));
 	if (err == 0)
 		err = frontend_sync(p->fe);
 	return err == 0 ? 0 : fail(fault, err, "cannot start the queue", cfg);
@@ -190,11 +195,31 @@ void player_fini(struct player *p)
 	*p = (struct player){0};
 }
 
+/* One answer after the other: the driver's next one is the first, so it sees none too early. */
+static void answer_packed(struct player *p)
+{
+	struct driver *drv = &p->drv;
+
+	while (p->self_next != drv->avail_shown) {
+		struct vring_packed_desc *d = driver_packed_at(drv, p->self_next);
+		const struct driver_chain *chain = &drv->chains[d->id];
+
+		d->len = chain->room_bytes;
+		d->flags = VRING_DESC_F_WRITE | driver_packed_used(p->self_next);
+		p->self_next = driver_packed_pos(drv, p->self_next, chain->nr_desc);
+	}
+}
+
 void player_self_answer(struct player *p)
 {
 	struct driver *drv = &p->drv;
-	uint16_t to = drv->avail->idx;
+	uint16_t to;
 
+	if (drv->packed) {
+		answer_packed(p);
+		return;
+	}
+	to = drv->avail->idx;
 	for (; p->self_next != to; p->self_next++) {
 		uint16_t at = p->self_next & drv->mask;
 		uint16_t id = drv->avail->ring[at];

@@ -27,6 +27,7 @@ struct player_cfg {
 	unsigned queue_size;
 	unsigned chain; /* descriptors of a request, at most size_bytes */
 	bool indirect;
+	bool packed;
 	bool event_idx;
 	bool guards;
 	int timeout_ms;

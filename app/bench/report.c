@@ -102,12 +102,12 @@ static void print_work(const struct report *r, FILE *to)
 	const struct player *p = &r->load->players[0];
 
 	fprintf(to,
-		"%u guest%s, %s%u%s bytes, %u%s outstanding, queue of %u, %u descriptor%s%s, "
+		"%u guest%s, %s%u%s bytes, %u%s outstanding, %squeue of %u, %u descriptor%s%s, "
 		"event index %s, %s",
 		a->nr_guests, a->nr_guests > 1 ? "s" : "", a->nr_sizes > 1 ? "from " : "",
 		a->sizes[0], a->nr_sizes > 1 ? " (a list)" : "", a->depths[0],
-		a->nr_depths > 1 ? " (a list)" : "", p->cfg.queue_size, a->chain,
-		a->chain > 1 ? "s" : "", a->indirect ? " indirect" : "",
+		a->nr_depths > 1 ? " (a list)" : "", a->packed ? "packed " : "", p->cfg.queue_size,
+		a->chain, a->chain > 1 ? "s" : "", a->indirect ? " indirect" : "",
 		(p->features >> VIRTIO_RING_F_EVENT_IDX) & 1 ? "on"
 		: a->event_idx				     ? "off (not offered)"
 							     : "off",

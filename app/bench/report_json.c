@@ -124,11 +124,12 @@ static void put_work(FILE *to, const struct report *r)
 	put_list(to, "sizes", a->sizes, a->nr_sizes);
 	put_list(to, "depths", a->depths, a->nr_depths);
 	fprintf(to,
-		", \"queue_size\": %u, \"chain\": %u, \"indirect\": %s, \"layout\": \"split\", "
+		", \"queue_size\": %u, \"chain\": %u, \"indirect\": %s, \"layout\": \"%s\", "
 		"\"event_idx\": %s, \"wait\": \"%s\", \"rate\": %.3f, \"warm_up_s\": %.3f, "
 		"\"duration_s\": %.3f, \"count\": %" PRIu64
 		", \"timeout_s\": %.3f, \"pin\": %d, \"features\": \"0x%" PRIx64 "\"},\n",
 		p->cfg.queue_size, a->chain, a->indirect ? "true" : "false",
+		a->packed ? "packed" : "split",
 		(p->features >> VIRTIO_RING_F_EVENT_IDX) & 1 ? "true" : "false",
 		a->block ? "block" : "poll", a->rate, a->warm_up_s, a->duration_s, a->count,
 		a->timeout_s, a->pin, p->features);

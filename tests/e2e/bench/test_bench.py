@@ -157,7 +157,7 @@ def _(env):
             (['-s', 'x', '--depth', '16384', '--chain', '4'], 'descriptors'),
             (['-s', 'x', '--queue-size', '100'], 'power of two'),
             (['-s', 'x', '--size', '2', '--chain', '3'], '--chain'),
-            (['-s', 'x', '--layout', 'packed'], 'not available yet'),
+            (['-s', 'x', '--queue-size', '32769', '--layout', 'packed'], '--queue-size'),
             (['-s', 'x', '--layout', 'round'], '--layout'),
             (['-s', 'x', '--event-idx', 'perhaps'], 'neither'),
             (['-s', 'x', '--wait', 'long'], 'neither'),
@@ -180,6 +180,13 @@ def _(env):
     assert total['measured']['requests'] > 10000
     assert total['measured']['bytes'] == 64 * total['measured']['requests']
     assert total['latency_ns']['samples'] == total['measured']['requests']
+
+
+@suite.case('its own back-end, packed, chains')
+def _(env):
+    result = run_json('--self', '--depth', '5', '--count', '10000', '--chain', '3', '--size', '100',
+                      '--layout', 'packed', '--queue-size', '17')
+    assert result['total']['measured']['bytes'] == 1000000
 
 
 @suite.case('its own back-end, by count, chains in indirect tables')
@@ -229,6 +236,25 @@ def _(env):
         result = run_json('-s', prefix + '0', '--verify', '--count', '100', '--timeout', '20',
                           *args)
         assert result['verify']['answers'] == 100, result['verify']
+
+
+@suite.case('--verify finds nothing wrong with packed queues')
+def _(env):
+    _, prefix, _ = env.daemon()
+    for args in (['--size', '64', '--depth', '128'], ['--size', '17', '--queue-size', '7'],
+                 ['--size', '1000', '--chain', '3', '--depth', '8', '--queue-size', '25'],
+                 ['--size', '4Ki', '--chain', '5', '--indirect', '--depth', '32'],
+                 ['--size', '1Mi', '--event-idx', 'off', '--wait', 'block'],
+                 ['--size', '64', '--wait', 'block', '--depth', '3', '--queue-size', '3']):
+        result = run_json('-s', prefix + '0', '--verify', '--count', '100', '--timeout', '20',
+                          '--layout', 'packed', *args)
+        assert result['verify']['answers'] == 100, result['verify']
+        assert result['work']['layout'] == 'packed'
+
+
+@suite.case('a back-end without packed queues')
+def _(env):
+    expect(['-s', env.fake('honest'), '--layout', 'packed'], 1, '--layout packed.*not offer')
 
 
 @suite.case('several guests, sizes, depths')
