@@ -29,6 +29,17 @@ union virtq_desc {
  */
 typedef enum virtq_result virtq_step(struct virtq *vq);
 
+/**
+ * The way of a layout for chains of the usual form, one writable descriptor of the ring that fits
+ * the burst whole and lies in one region: puts as many as follow on one another into the burst, and
+ * leaves all else to the steps above. NULL: none.
+ *
+ * @param max_reqs    of the burst
+ * @param descs_left  lessened by what was looked at
+ */
+typedef void virtq_plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs,
+	struct virtq_burst *b, unsigned *descs_left);
+
 static inline enum virtq_result virtq_lie(struct virtq *vq, const char *what)
 {
 	vq->broken = what;
@@ -151,7 +162,8 @@ end:
  * @param packed  'begin' looks at the chain's first descriptor
  */
 VIRTQ_INLINE enum virtq_result burst_gather(struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs,
-	struct virtq_burst *b, virtq_step *begin, virtq_step *advance, bool packed)
+	struct virtq_burst *b, virtq_plain *plain, virtq_step *begin, virtq_step *advance,
+	bool packed)
 {
 	unsigned descs_left = VIRTQ_BURST_DESCS;
 	enum virtq_result r = VIRTQ_OK;
@@ -164,6 +176,8 @@ VIRTQ_INLINE enum virtq_result burst_gather(struct virtq *vq, uint64_t max_bytes
 		return VIRTQ_BROKEN;
 	for (;;) {
 		if (!vq->chain.active) {
+			if (plain != NULL)
+				plain(vq, max_bytes, (unsigned)max_reqs, b, &descs_left);
 			if (b->n_reqs == max_reqs || b->bytes == max_bytes || descs_left == 0)
 				return VIRTQ_OK;
 			r = begin(vq);

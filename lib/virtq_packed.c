@@ -131,7 +131,7 @@ static inline enum virtq_result advance(struct virtq *vq)
 enum virtq_result virtq_packed_gather(
 	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *b)
 {
-	return burst_gather(vq, max_bytes, max_reqs, b, begin, advance, true);
+	return burst_gather(vq, max_bytes, max_reqs, b, NULL, begin, advance, true);
 }
 
 /* The open chain takes no more: go to its end. False: it is too far for this time, or there is

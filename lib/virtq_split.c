@@ -58,6 +58,55 @@ void virtq_split_start(struct virtq *vq)
 	}
 }
 
+/* How many chains are available, by the last look at the avail index; too many: 0. */
+static inline unsigned n_available(const struct virtq *vq)
+{
+	unsigned n = (uint16_t)(vq->avail_seen - vq->cfg.last_avail);
+
+	return n <= vq->cfg.size ? n : 0;
+}
+
+static inline void plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs,
+	struct virtq_burst *b, unsigned *descs_left)
+{
+	const struct guest_mem *mem = vq->cfg.mem;
+	const struct guest_region region = mem->regions[mem->last_hit];
+	const struct virtq_config cfg = vq->cfg;
+	uint64_t bytes_left = max_bytes - b->bytes;
+	unsigned n = n_available(vq), done = 0;
+	uint16_t mask = cfg.size - 1;
+
+	n = n < max_reqs - b->n_reqs ? n : max_reqs - b->n_reqs;
+	n = n < VIRTQ_BURST_SEGS - b->n_segs ? n : VIRTQ_BURST_SEGS - b->n_segs;
+	n = n < *descs_left ? n : *descs_left;
+	for (; done < n; done++) {
+		uint16_t head =
+			virtq_load16(&cfg.avail->ring[(uint16_t)(cfg.last_avail + done) & mask]);
+		uint64_t offset;
+		union virtq_desc d;
+		uint32_t len;
+
+		if (head >= cfg.size)
+			break;
+		memcpy(&d, &cfg.desc[head], sizeof(d));
+		/* What was copied is what is checked and used, whatever the guest does now. */
+		__asm__ volatile("" : "+m"(d));
+		len = le32toh(d.split.len);
+		offset = le64toh(d.split.addr) - region.gpa; /* huge when it is below */
+		if (le16toh(d.split.flags) != VRING_DESC_F_WRITE || len == 0 || len > bytes_left ||
+			offset >= region.size || len > region.size - offset)
+			break;
+		bytes_left -= len;
+		b->segs[b->n_segs + done] = (struct iovec){region.hva + offset, len};
+		b->reqs[b->n_reqs + done] = (struct virtq_req){head, 1, len};
+	}
+	b->bytes = max_bytes - bytes_left;
+	b->n_segs += done;
+	b->n_reqs += done;
+	*descs_left -= done;
+	vq->cfg.last_avail += done;
+}
+
 /* Begin the next chain of the avail ring (§2.7.13 seen from the device). */
 static inline enum virtq_result begin(struct virtq *vq)
 {
@@ -125,7 +174,7 @@ static inline enum virtq_result advance(struct virtq *vq)
 enum virtq_result virtq_split_gather(
 	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *b)
 {
-	return burst_gather(vq, max_bytes, max_reqs, b, begin, advance, false);
+	return burst_gather(vq, max_bytes, max_reqs, b, plain, begin, advance, false);
 }
 
 void virtq_split_complete(struct virtq *vq, const struct virtq_burst *b)
