@@ -304,17 +304,19 @@ static void test_calls_by_flag_with_event_index(void **state)
 	fixture_fini(&fx);
 }
 
-/* A chain of k descriptors is asked for and served. */
-static void serve_chain(struct fixture *fx, unsigned k)
+/* n chains of k descriptors are asked for and served at once. */
+static void serve_chains(struct fixture *fx, unsigned n, unsigned k)
 {
 	struct driver_buf bufs[SIZE];
 
 	for (unsigned i = 0; i < k; i++)
 		bufs[i] = vm_buf(VM_DATA_GPA, 1);
-	assert_int_equal(driver_add(&fx->vm.drv, bufs, k, k, 0), 0);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(driver_add(&fx->vm.drv, bufs, k, k, 0), 0);
 	gather_all(fx);
 	complete(fx);
-	vm_take(&fx->vm, k);
+	for (unsigned i = 0; i < n; i++)
+		vm_take(&fx->vm, k);
 }
 
 /*
@@ -331,24 +333,28 @@ static void test_calls_by_descriptor(void **state)
 			.start_idx = (uint16_t)random_below(&seed, 4 * SIZE)};
 		uint16_t used[4 * SIZE]; /* since it was asked */
 		unsigned n_used = 0;
+		uint16_t event = 0;
 		bool first = true;
 		struct fixture fx;
 
 		fixture_init(&fx, &cfg);
 		for (unsigned i = 0; i < 20; i++) {
 			struct driver *drv = &fx.vm.drv;
-			unsigned k = 1 + (unsigned)random_below(&seed, SIZE);
-			uint16_t event, pos = drv->used_next;
+			unsigned n = 1 + (unsigned)random_below(&seed, SIZE);
+			unsigned k = 1 + (unsigned)random_below(&seed, SIZE / n);
+			uint16_t pos = drv->used_next;
 			bool wanted = first;
 
-			/* From what is next, or what was used since it was asked, up to a lap on.
-			 */
-			event = driver_packed_pos(drv, pos, (unsigned)random_below(&seed, SIZE));
+			/* From what is next, or what was used since it was asked, up to a lap on;
+			 * or what was wished for before. */
+			if (i == 0 || !random_once_in(&seed, 3))
+				event = driver_packed_pos(
+					drv, pos, (unsigned)random_below(&seed, SIZE));
 			if (n_used > 0 && random_once_in(&seed, 3))
 				event = used[random_below(&seed, n_used)];
 			driver_rude_packed_events(drv, event, VRING_PACKED_EVENT_FLAG_DESC);
-			serve_chain(&fx, k);
-			for (unsigned d = 0; d < k; d++) {
+			serve_chains(&fx, n, k);
+			for (unsigned d = 0; d < n * k; d++) {
 				used[n_used++] = pos;
 				pos = driver_packed_pos(drv, pos, 1);
 			}
