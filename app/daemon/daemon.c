@@ -3,6 +3,7 @@
 
 #include "budget.h"
 #include "log.h"
+#include "vhost_thread.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -222,7 +223,8 @@ int daemon_serve(struct daemon *d, const sigset_t *signals, struct why *why)
 		return err;
 	say_what_is_served(d);
 	while (!d->ending) {
-		uint64_t limit_ns = guests_settle(d->guests);
+		uint64_t settle_ns = guests_settle(d->guests), wake_ns = vhost_thread_tick();
+		uint64_t limit_ns = settle_ns < wake_ns ? settle_ns : wake_ns;
 
 		events_wait(d->events, limit_ns < TICK_NS ? limit_ns : TICK_NS);
 		tick(d);
