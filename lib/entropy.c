@@ -18,6 +18,7 @@ int entropy_init(struct entropy *e, const struct entropy_config *cfg)
 	memset(e, 0, sizeof(*e));
 	e->cfg = *cfg;
 	e->is_drbg = cfg->keystream != NULL;
+	e->serving = cfg->ring;
 	if (e->is_drbg && (cfg->seed_bytes < DRBG_ENTROPY_BYTES_MIN ||
 				  cfg->seed_bytes > ENTROPY_SEED_BYTES_MAX))
 		return -EINVAL;
@@ -81,6 +82,19 @@ size_t entropy_drbg_avail(struct entropy *e, size_t want_bytes)
 		unseeded = due = false;
 	__atomic_store_n(&e->stats.overdue, due, __ATOMIC_RELAXED);
 	return unseeded || (due && !e->cfg.continue_unseeded) ? 0 : want_bytes;
+}
+
+size_t entropy_own_avail(struct entropy *e, size_t want_bytes)
+{
+	const struct entropy_config *cfg = &e->cfg;
+	size_t have = byte_ring_avail(cfg->own, want_bytes);
+
+	if (have < want_bytes) {
+		cfg->refill(cfg->refill_arg, want_bytes - have);
+		have = byte_ring_avail(cfg->own, want_bytes);
+	}
+	e->serving = have > 0 ? cfg->own : cfg->ring;
+	return have > 0 ? have : byte_ring_avail(cfg->ring, want_bytes);
 }
 
 bool entropy_is_dry(struct entropy *e)
@@ -164,8 +178,8 @@ int entropy_fill(struct entropy *e, const struct iovec *segs, unsigned n_segs, s
 {
 	if (!e->is_drbg) {
 		for (unsigned i = 0; i < n_segs; i++)
-			byte_ring_read(e->cfg.ring, segs[i].iov_base, segs[i].iov_len);
-		byte_ring_release(e->cfg.ring);
+			byte_ring_read(e->serving, segs[i].iov_base, segs[i].iov_len);
+		byte_ring_release(e->serving);
 		return 0;
 	}
 	if (len_bytes < (size_t)n_segs * ENTROPY_DIRECT_BYTES)

@@ -54,6 +54,12 @@ void keystream_destroy(struct keystream *ks)
 	free(ks);
 }
 
+void *keystream_secret(struct keystream *ks, size_t *len_bytes)
+{
+	*len_bytes = ks->ops->secret_bytes;
+	return *len_bytes > 0 ? ks->state : NULL;
+}
+
 const char *keystream_name(const struct keystream *ks)
 {
 	return ks->ops->name();

@@ -36,6 +36,14 @@ int keystream_create(enum keystream_provider provider, struct keystream **keystr
 /** Wipe and free. NULL is fine. */
 void keystream_destroy(struct keystream *ks);
 
+/**
+ * Where the expanded key is, for who wants to lock it.
+ *
+ * @param len_bytes  set to its length
+ * @return           NULL when the library keeps it to itself
+ */
+void *keystream_secret(struct keystream *ks, size_t *len_bytes);
+
 /** What makes the keystream, for a log: "libipsec-mb 1.3.0 (AVX2)". */
 const char *keystream_name(const struct keystream *ks);
 

@@ -46,12 +46,14 @@ static bool is_preferred(void)
 
 static const char *name(void)
 {
-	static const char *const archs[IMB_ARCH_NUM] = {[IMB_ARCH_SSE] = "SSE",
+	static const char *const archs[IMB_ARCH_NUM] = {
+		[IMB_ARCH_SSE] = "SSE",
 #if IMB_VERSION_NUM < IMB_VERSION(2, 0, 0) /* from then on it does without */
 		[IMB_ARCH_AVX] = "AVX",
 #endif
 		[IMB_ARCH_AVX2] = "AVX2",
-		[IMB_ARCH_AVX512] = "AVX512"};
+		[IMB_ARCH_AVX512] = "AVX512"
+	};
 	static char text[64];
 	IMB_ARCH arch = cpu_arch();
 
@@ -193,6 +195,7 @@ static int next(void *state, uint8_t *dst, size_t len_bytes)
 
 const struct keystream_ops keystream_ipsec_mb = {
 	.id = KEYSTREAM_IPSEC_MB,
+	.secret_bytes = sizeof(struct state),
 	.is_preferred = is_preferred,
 	.name = name,
 	.create = create,

@@ -13,6 +13,7 @@
 
 struct keystream_ops {
 	enum keystream_provider id;
+	size_t secret_bytes; /* of 'state', which holds the expanded key; 0: it is elsewhere */
 
 	/** Should KEYSTREAM_AUTO take it on this CPU? Asked in the order of preference. */
 	bool (*is_preferred)(void);

@@ -3,14 +3,15 @@
 
 #include "clock.h"
 #include "log.h"
+#include "secret_mem.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,7 +55,10 @@ struct feeder {
 	struct said said[INTAKES_MAX];
 	struct log_limit limit;
 
-	struct byte_ring *mix_rings; /* behind rings[], one for each source */
+	/* FEEDER: rw, LCORE: ro; on a cache line that is seldom written */
+	_Alignas(64) bool kernel_serves;
+
+	_Alignas(64) struct byte_ring *mix_rings; /* behind rings[], one for each source */
 	struct byte_ring rings[];
 };
 
@@ -70,17 +74,9 @@ static int create_rings(struct feeder *f)
 
 	f->memory_bytes = cfg->n_rings * cfg->ring_bytes + n_mix_rings(cfg) * MIX_RING_BYTES +
 			  cfg->n_intakes * HEALTH_STARTUP_SAMPLES;
-	memory = mmap(
-		NULL, f->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
+	memory = f->memory = secret_alloc(f->memory_bytes, "random bytes");
+	if (memory == NULL)
 		return -ENOMEM;
-	f->memory = memory;
-	if (mlock(memory, f->memory_bytes) != 0)
-		LOG(WARNING,
-			"cannot lock %zu bytes of memory: %s; random bytes may reach the swap. Raise "
-			"the memlock limit (ulimit -l)",
-			f->memory_bytes, strerror(errno));
-	madvise(memory, f->memory_bytes, MADV_DONTDUMP);
 	for (unsigned i = 0; i < cfg->n_rings; i++, memory += cfg->ring_bytes)
 		if (byte_ring_init(&f->rings[i], memory, cfg->ring_bytes) != 0)
 			return -EINVAL;
@@ -118,6 +114,11 @@ int feeder_create(const struct feeder_config *cfg, struct feeder **feeder)
 struct byte_ring *feeder_ring(struct feeder *f, unsigned index)
 {
 	return &f->rings[index];
+}
+
+const bool *feeder_kernel_serves(const struct feeder *f)
+{
+	return &f->kernel_serves;
 }
 
 /* The ring that has the least, if any lacks enough for a read. */
@@ -164,6 +165,16 @@ static void nap(struct feeder *f, uint64_t ns, bool sources)
 	for (unsigned i = 0; i < n; i++)
 		if (fds[1 + i].revents != 0)
 			f->cfg.intakes[i].retry_ns = 0;
+}
+
+/* Lcores that draw from the kernel's generator themselves want to know whether it serves. */
+static void tell_whether_kernel_serves(struct feeder *f)
+{
+	const struct intake *in = &f->cfg.intakes[f->serving];
+	bool serves = f->cfg.mix_bytes == 0 && in->state == INTAKE_OK && in->source.door != NULL;
+
+	if (serves != f->kernel_serves)
+		__atomic_store_n(&f->kernel_serves, serves, __ATOMIC_RELAXED);
 }
 
 static void nap_full(struct feeder *f)
@@ -337,6 +348,8 @@ static void feed(struct feeder *f)
 	bool fed;
 
 	if (ring == NULL) {
+		intake_follow(&f->cfg.intakes[f->serving], now);
+		tell_whether_kernel_serves(f);
 		nap_full(f);
 		return;
 	}
@@ -345,6 +358,7 @@ static void feed(struct feeder *f)
 		fed = feed_mix(f, ring, now);
 	else
 		fed = feed_first(f, ring, f->cfg.keep_bytes - byte_ring_fill(ring), now);
+	tell_whether_kernel_serves(f);
 	if (fed)
 		set_dry(f, false);
 	else
@@ -354,8 +368,10 @@ static void feed(struct feeder *f)
 static void *feeder_main(void *arg)
 {
 	struct feeder *f = arg;
+	char name[16];
 
-	pthread_setname_np(pthread_self(), "vrng-feeder-0");
+	snprintf(name, sizeof(name), "vrng-feeder-%u", f->cfg.index);
+	pthread_setname_np(pthread_self(), name);
 	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED))
 		feed(f);
 	return NULL;
@@ -388,10 +404,7 @@ void feeder_destroy(struct feeder *f)
 {
 	if (f == NULL)
 		return;
-	if (f->memory != NULL) {
-		explicit_bzero(f->memory, f->memory_bytes);
-		munmap(f->memory, f->memory_bytes);
-	}
+	secret_free(f->memory, f->memory_bytes);
 	if (f->stop_fd >= 0)
 		close(f->stop_fd);
 	free(f);

@@ -21,6 +21,7 @@
 struct feeder;
 
 struct feeder_config {
+	unsigned index;		/* in the thread's name */
 	struct intake *intakes; /* open; the caller's, used by the feeder while it runs */
 	unsigned n_intakes;
 	unsigned n_rings;      /* one for each lcore */
@@ -35,6 +36,9 @@ int feeder_create(const struct feeder_config *cfg, struct feeder **feeder);
 
 /** The ring of lcore number 'index', whose consumer that lcore is. */
 struct byte_ring *feeder_ring(struct feeder *f, unsigned index);
+
+/** Is the source that serves the kernel's generator, by its fast door? For lcores to read. */
+const bool *feeder_kernel_serves(const struct feeder *f);
 
 /** Start reading. @return 0 or a negative errno. Context: MAIN. */
 int feeder_start(struct feeder *f);

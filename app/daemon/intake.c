@@ -4,8 +4,6 @@
 #include "stats.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #define MS UINT64_C(1000000)
 
@@ -27,17 +25,6 @@ static const struct {
 
 #define FOLLOW_INTERVAL_NS (500 * MS)
 
-static double default_entropy(const struct source *source)
-{
-	struct stat st;
-
-	/* Linux's character devices 1:8 and 1:9: conditioned by a cryptographic generator. */
-	if (source->type == S_IFCHR && fstat(source->fd, &st) == 0 && major(st.st_rdev) == 1 &&
-		(minor(st.st_rdev) == 8 || minor(st.st_rdev) == 9))
-		return 8;
-	return 1;
-}
-
 int intake_open(struct intake *in, const char *path, double entropy_bits)
 {
 	int err;
@@ -48,7 +35,7 @@ int intake_open(struct intake *in, const char *path, double entropy_bits)
 	if (err != 0)
 		return err;
 	if (entropy_bits == 0)
-		entropy_bits = default_entropy(&in->source);
+		entropy_bits = in->source.is_kernel ? 8 : 1; /* what is conditioned, or not */
 	in->entropy_bits = entropy_bits;
 	err = health_init(&in->health, entropy_bits);
 	if (err != 0)
@@ -109,10 +96,9 @@ static void start_anew(struct intake *in)
 	in->run_bytes = 0;
 }
 
-/* Look now and then whether the path still names the file that is open. */
-static void follow(struct intake *in, uint64_t now_ns)
+void intake_follow(struct intake *in, uint64_t now_ns)
 {
-	if (now_ns - in->followed_ns < FOLLOW_INTERVAL_NS)
+	if (in->stays || now_ns - in->followed_ns < FOLLOW_INTERVAL_NS)
 		return;
 	in->followed_ns = now_ns;
 	if (!source_follow(&in->source, in->state == INTAKE_FAILED))
@@ -218,7 +204,7 @@ enum intake_state intake_feed(
 	enum health_result result;
 	uint8_t *at;
 
-	follow(in, now_ns);
+	intake_follow(in, now_ns);
 	if (in->health.samples < HEALTH_STARTUP_SAMPLES)
 		return start_up(in, ring, now_ns);
 

@@ -60,6 +60,7 @@ struct intake {
 	uint64_t retry_ns; /* not to be read before */
 	uint64_t backoff_ns;
 	uint64_t followed_ns; /* when the path was last looked at */
+	bool stays;	      /* it does not look whether its path names another file */
 	unsigned files;	      /* opened after the first, because the path named another one */
 	enum health_result failed_test; /* behind INTAKE_UNWELL */
 };
@@ -84,6 +85,11 @@ void intake_close(struct intake *in);
  */
 enum intake_state intake_feed(
 	struct intake *in, struct byte_ring *ring, size_t max_bytes, uint64_t now_ns);
+
+/**
+ * Look whether the path names another file, if that was not done lately: for who does not feed.
+ */
+void intake_follow(struct intake *in, uint64_t now_ns);
 
 /** Has it been without bytes for so long that another source should serve? */
 bool intake_is_out(const struct intake *in, uint64_t now_ns);

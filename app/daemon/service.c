@@ -8,6 +8,7 @@
 #include "placement.h"
 #include "session.h"
 #include "stats.h"
+#include "tap.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -30,16 +31,24 @@
 /* Less than a usual request is not given out while more is to come in the period. */
 #define CRUMB_BYTES 64
 
+/* Rings of lcores are fed by several feeders where the source gives more to more readers. */
+struct line {
+	struct feeder *feeder;
+	struct intake intakes[INTAKES_MAX];
+};
+
 struct service {
 	const struct options *opt;
-	unsigned n_intakes;
-	struct intake intakes[INTAKES_MAX];
-	size_t piece_bytes; /* of one source, in a seed */
+	unsigned n_intakes; /* of each line */
+	unsigned n_lines;
+	struct line lines[OPTIONS_LCORES_MAX]; /* lcore i is on line i % n_lines */
+	size_t piece_bytes;		       /* of one source, in a seed */
 	size_t seed_bytes;
 	uint64_t epoch_ns;
-	struct feeder *feeder;
 	unsigned n_workers;
 	struct worker *workers[OPTIONS_LCORES_MAX];
+	struct tap *taps[OPTIONS_LCORES_MAX]; /* NULL: that lcore has none */
+	uint64_t tap_failures;		      /* as last logged */
 	/* Where lcores lend to each other what their guests do not use: bytes, and requests */
 	struct budget_exchange *exchanges;
 	uint32_t reseed_s;
@@ -47,23 +56,36 @@ struct service {
 	uint64_t reseeded_s; /* when a reseed was last due */
 };
 
-static int open_sources(struct service *s, struct why *why)
+static int open_line(struct service *s, struct line *line, struct why *why)
 {
 	const struct options *opt = s->opt;
-	double least_entropy = 8;
 
+	s->n_lines++;
+	s->n_intakes = opt->n_sources;
 	for (unsigned i = 0; i < opt->n_sources; i++) {
-		int err = intake_open(&s->intakes[i], opt->sources[i], opt->source_entropy);
+		int err = intake_open(&line->intakes[i], opt->sources[i], opt->source_entropy);
 
 		if (err != 0)
 			return why_set(why, err,
 				"cannot read --filename %s: %s; choose a device, FIFO or file that "
 				"can be read",
 				opt->sources[i], strerror(-err));
-		s->n_intakes = i + 1;
-		if (s->intakes[i].entropy_bits < least_entropy)
-			least_entropy = s->intakes[i].entropy_bits;
 	}
+	return 0;
+}
+
+static int open_sources(struct service *s, struct why *why)
+{
+	const struct intake *intakes = s->lines[0].intakes;
+	const struct options *opt = s->opt;
+	double least_entropy = 8;
+	int err = open_line(s, &s->lines[0], why);
+
+	if (err != 0)
+		return err;
+	for (unsigned i = 0; i < s->n_intakes; i++)
+		if (intakes[i].entropy_bits < least_entropy)
+			least_entropy = intakes[i].entropy_bits;
 	s->piece_bytes = (size_t)ceil(SEED_ENTROPY_BITS / least_entropy);
 	s->seed_bytes = s->piece_bytes * (opt->source_mix ? s->n_intakes : 1);
 	if (opt->drbg && s->seed_bytes > ENTROPY_SEED_BYTES_MAX)
@@ -96,8 +118,9 @@ void service_close(struct service *s)
 {
 	if (s == NULL)
 		return;
-	for (unsigned i = 0; i < s->n_intakes; i++)
-		intake_close(&s->intakes[i]);
+	for (unsigned i = 0; i < s->n_lines; i++)
+		for (unsigned j = 0; j < s->n_intakes; j++)
+			intake_close(&s->lines[i].intakes[j]);
 	free(s);
 }
 
@@ -131,7 +154,8 @@ static int create_workers(struct service *s, const struct eal *eal)
 			.lcore = eal->polling[i],
 			.shared_cpu = eal->shared_cpu,
 			.max_guests = GUESTS_MAX,
-			.ring = feeder_ring(s->feeder, i),
+			.ring = feeder_ring(s->lines[i % s->n_lines].feeder, i / s->n_lines),
+			.tap = s->taps[i],
 			.drbg = opt->drbg,
 			.seed_bytes = s->seed_bytes,
 			.reseed_bytes = opt->reseed_bytes,
@@ -163,25 +187,81 @@ static int start_workers(struct service *s)
 	return 0;
 }
 
+/* Do lcores draw from the kernel's generator themselves? */
+static bool lcores_draw(const struct service *s)
+{
+	bool door = false;
+
+	for (unsigned i = 0; i < s->n_intakes; i++)
+		door |= s->lines[0].intakes[i].source.door != NULL;
+	return door && !s->opt->drbg;
+}
+
+/*
+ * How many feeders: one, but where all bytes come from the kernel's generator, of which each CPU
+ * has its own; then as many as have work and a CPU.
+ */
+static unsigned feeders_wanted(const struct service *s, const struct eal *eal)
+{
+	unsigned n_cpus = (unsigned)CPU_COUNT(&eal->helper_cpus);
+
+	if (s->opt->drbg || lcores_draw(s))
+		return 1; /* seeds are few; or it has nothing to do */
+	for (unsigned i = 0; i < s->n_intakes; i++)
+		if (!s->lines[0].intakes[i].source.is_kernel)
+			return 1;
+	return n_cpus < eal->n_polling ? n_cpus : eal->n_polling;
+}
+
+static int create_feeders(
+	struct service *s, const struct eal *eal, struct feeder_config *cfg, struct why *why)
+{
+	unsigned n = feeders_wanted(s, eal);
+	int err = 0;
+
+	while (s->n_lines < n && err == 0)
+		err = open_line(s, &s->lines[s->n_lines], why);
+	if (err != 0)
+		return err;
+	for (unsigned i = 0; i < n && err == 0; i++) {
+		cfg->index = i;
+		cfg->intakes = s->lines[i].intakes;
+		cfg->n_rings = (eal->n_polling - i + n - 1) / n;
+		err = feeder_create(cfg, &s->lines[i].feeder);
+	}
+	return err == 0 ? 0 : why_set(why, err, "cannot make a feeder: %s", strerror(-err));
+}
+
+static int create_taps(struct service *s, const struct eal *eal)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < eal->n_polling && lcores_draw(s) && err == 0; i++)
+		err = tap_create(s->opt->source_entropy, feeder_kernel_serves(s->lines[0].feeder),
+			&s->taps[i]);
+	return err;
+}
+
 int service_start(struct service *s, const struct eal *eal, struct why *why)
 {
 	const struct options *opt = s->opt;
 	struct feeder_config feeder = {
-		.intakes = s->intakes,
 		.n_intakes = s->n_intakes,
-		.n_rings = eal->n_polling,
 		.ring_bytes = opt->drbg ? SEED_RING_BYTES : BYTES_RING_BYTES,
 		/* Two seeds and no more: old ones are worth less. */
 		.keep_bytes = opt->drbg ? 2 * s->seed_bytes : BYTES_RING_BYTES,
 		.mix_bytes = opt->source_mix ? s->piece_bytes : 0,
 		.cpus = &eal->helper_cpus,
 	};
-	int err = feeder_create(&feeder, &s->feeder);
+	int err = create_feeders(s, eal, &feeder, why);
 
+	if (err != 0)
+		return err;
+	err = create_taps(s, eal);
 	if (err == 0)
 		err = create_workers(s, eal);
-	if (err == 0)
-		err = feeder_start(s->feeder);
+	for (unsigned i = 0; i < s->n_lines && err == 0; i++)
+		err = feeder_start(s->lines[i].feeder);
 	if (err == 0)
 		err = start_workers(s);
 	return err == 0 ? 0 : why_set(why, err, "cannot start: %s", strerror(-err));
@@ -191,13 +271,20 @@ void service_stop(struct service *s)
 {
 	for (unsigned i = 0; i < s->n_workers; i++)
 		worker_stop(s->workers[i]);
-	if (s->feeder != NULL)
-		feeder_stop(s->feeder);
+	for (unsigned i = 0; i < s->n_lines; i++)
+		if (s->lines[i].feeder != NULL)
+			feeder_stop(s->lines[i].feeder);
 	for (unsigned i = 0; i < s->n_workers; i++)
 		worker_destroy(s->workers[i]);
 	s->n_workers = 0;
-	feeder_destroy(s->feeder);
-	s->feeder = NULL;
+	for (unsigned i = 0; i < OPTIONS_LCORES_MAX; i++) {
+		tap_destroy(s->taps[i]);
+		s->taps[i] = NULL;
+	}
+	for (unsigned i = 0; i < s->n_lines; i++) {
+		feeder_destroy(s->lines[i].feeder);
+		s->lines[i].feeder = NULL;
+	}
 	free(s->exchanges);
 	s->exchanges = NULL;
 }
@@ -220,7 +307,7 @@ uint64_t service_epoch_ns(const struct service *s)
 const struct intake *service_intakes(const struct service *s, unsigned *n)
 {
 	*n = s->n_intakes;
-	return s->intakes;
+	return s->lines[0].intakes;
 }
 
 void service_reseed(struct service *s, bool due)
@@ -251,10 +338,27 @@ static void say_whether_overdue(struct service *s)
 		LOG(ERR, "a reseed is due and no source gives a seed: guests wait for it");
 }
 
+/* An lcore cannot log what its tap found. */
+static void say_whether_taps_failed(struct service *s)
+{
+	uint64_t failures = 0;
+
+	for (unsigned i = 0; i < s->n_workers; i++)
+		if (s->taps[i] != NULL)
+			failures += stats_read(&tap_stats(s->taps[i])->unwell) +
+				    stats_read(&tap_stats(s->taps[i])->errors);
+	if (failures != s->tap_failures)
+		LOG(ERR,
+			"the kernel's generator, as lcores draw from it, failed a test or gave nothing: "
+			"what was drawn is discarded; feeders serve, and it is tried again");
+	s->tap_failures = failures;
+}
+
 void service_tick(struct service *s)
 {
 	uint64_t now_s = clock_now_ns() / 1000000000u;
 
+	say_whether_taps_failed(s);
 	if (!s->opt->drbg)
 		return;
 	if (s->reseeded_s == 0)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "source.h"
 
+#include "kernel_rng.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* epoll refuses files that have no poll operation, for which poll() would always say "ready". */
@@ -19,6 +22,13 @@ static bool is_pollable(int fd)
 	pollable = epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event) == 0;
 	close(ep);
 	return pollable;
+}
+
+/* Linux's character devices 1:8 and 1:9. */
+static bool is_kernel(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && major(st->st_rdev) == 1 &&
+	       (minor(st->st_rdev) == 8 || minor(st->st_rdev) == 9);
 }
 
 int source_open(struct source *s, const char *path)
@@ -45,7 +55,10 @@ int source_open(struct source *s, const char *path)
 		.dev = st.st_dev,
 		.ino = st.st_ino,
 		.pollable = is_pollable(fd),
+		.is_kernel = is_kernel(&st),
 	};
+	if (s->is_kernel)
+		kernel_rng_open(&s->door); /* else it is read */
 	return 0;
 }
 
@@ -54,12 +67,25 @@ void source_close(struct source *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
+	kernel_rng_close(s->door);
+	s->door = NULL;
+}
+
+static enum source_state draw(struct source *s, void *buf, size_t len_bytes, size_t *got_bytes)
+{
+	int err = kernel_rng_read(s->door, buf, len_bytes);
+
+	*got_bytes = err == 0 ? len_bytes : 0;
+	s->error = -err;
+	return err == 0 ? SOURCE_OK : SOURCE_FAILED;
 }
 
 enum source_state source_read(struct source *s, void *buf, size_t len_bytes, size_t *got_bytes)
 {
 	ssize_t n;
 
+	if (s->door != NULL)
+		return draw(s, buf, len_bytes, got_bytes);
 	do
 		n = read(s->fd, buf, len_bytes);
 	while (n < 0 && errno == EINTR);

@@ -10,6 +10,8 @@
  * new writer of a FIFO, go on. When its path comes to name another file, that one is read, from its
  * start.
  *
+ * The kernel's generator is not read from its device where it has a faster door: kernel_rng.h.
+ *
  * Thread safety: none. Opened by MAIN, then used by one feeder.
  */
 
@@ -23,8 +25,10 @@ struct source {
 	mode_t type; /* S_IFMT bits */
 	dev_t dev;
 	ino_t ino;
-	bool pollable; /* poll() on 'fd' tells when there is something to read */
-	int error;     /* errno behind SOURCE_FAILED */
+	bool pollable;		 /* poll() on 'fd' tells when there is something to read */
+	bool is_kernel;		 /* Linux's /dev/random or /dev/urandom */
+	struct kernel_rng *door; /* a faster way to the same bytes; NULL: read(2) */
+	int error;		 /* errno behind SOURCE_FAILED */
 };
 
 enum source_state {

@@ -4,6 +4,8 @@
 #include "clock.h"
 #include "log.h"
 #include "roster.h"
+#include "secret_mem.h"
+#include "tap.h"
 
 #include <rte_config.h>
 #include <rte_launch.h>
@@ -16,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -105,14 +106,22 @@ static int create_entropy(struct worker *w, const struct worker_config *cfg)
 		.nonce = {&w->nonce, sizeof(w->nonce)},
 		.person = {person, sizeof(person) - 1},
 	};
+	size_t key_bytes;
+	void *key;
 
 	if (cfg->drbg) {
 		int err = keystream_create(KEYSTREAM_AUTO, &w->keystream);
 
 		if (err != 0)
 			return err;
+		key = keystream_secret(w->keystream, &key_bytes);
+		secret_protect(key, key_bytes, "the cipher's key");
 		make_nonce(&w->nonce, cfg->lcore);
 		entropy.keystream = w->keystream;
+	} else if (cfg->tap != NULL) {
+		entropy.own = tap_ring(cfg->tap);
+		entropy.refill = tap_refill;
+		entropy.refill_arg = cfg->tap;
 	}
 	return entropy_init(&w->entropy, &entropy);
 }
@@ -137,16 +146,9 @@ int worker_create(const struct worker_config *cfg, struct worker **worker)
 	struct worker *w;
 	int err;
 
-	w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (w == MAP_FAILED)
+	w = secret_alloc(sizeof(*w), "the generator's state");
+	if (w == NULL)
 		return -ENOMEM;
-	/* It has the DRBG's state. */
-	if (mlock(w, sizeof(*w)) != 0 && cfg->drbg)
-		LOG(WARNING,
-			"cannot lock %zu bytes of memory: %s; secrets may reach the swap. Raise the "
-			"memlock limit (ulimit -l)",
-			sizeof(*w), strerror(errno));
-	madvise(w, sizeof(*w), MADV_DONTDUMP);
 	w->lcore = cfg->lcore;
 	w->shared_cpu = cfg->shared_cpu;
 	w->epoch_ns = cfg->epoch_ns;
@@ -175,7 +177,7 @@ void worker_destroy(struct worker *w)
 	free(w->accounts);
 	entropy_fini(&w->entropy);
 	keystream_destroy(w->keystream);
-	munmap(w, sizeof(*w));
+	secret_free(w, sizeof(*w));
 }
 
 const char *worker_keystream_name(const struct worker *w)

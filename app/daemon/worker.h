@@ -27,6 +27,7 @@ struct worker_config {
 	bool shared_cpu;	/* yield when idle */
 	unsigned max_guests;	/* attached at a time */
 	struct byte_ring *ring; /* this lcore is its consumer */
+	struct tap *tap;	/* its own way to the kernel's generator; NULL: none */
 	bool drbg;		/* the ring seeds a DRBG; else its bytes are what guests get */
 	size_t seed_bytes;	/* these three as entropy_config has them */
 	uint64_t reseed_bytes;
