@@ -272,10 +272,75 @@ static void test_nonce_parts_the_streams(void **state)
 	destroy(b);
 }
 
+/* Who may draw bytes itself does, when they are wanted; and lives on the ring when it cannot. */
+struct well {
+	struct byte_ring ring;
+	uint8_t data[1024];
+	uint8_t next;
+	bool open;
+	size_t drawn;
+};
+
+static void draw(void *arg, size_t want_bytes)
+{
+	struct well *well = arg;
+
+	for (; well->open && want_bytes > 0; want_bytes--) {
+		size_t room;
+		uint8_t *at = byte_ring_room(&well->ring, 0, &room);
+
+		if (room == 0)
+			return;
+		*at = well->next++;
+		byte_ring_produce(&well->ring, 1);
+		well->drawn++;
+	}
+}
+
+static void test_own_bytes(void **state)
+{
+	struct fixture *fx = make(false, false);
+	struct well well = {.next = 200, .open = true};
+	uint8_t got[64];
+
+	assert_int_equal(byte_ring_init(&well.ring, well.data, sizeof(well.data)), 0);
+	fx->cfg.own = &well.ring;
+	fx->cfg.refill = draw;
+	fx->cfg.refill_arg = &well;
+	assert_int_equal(entropy_init(&fx->e, &fx->cfg), 0);
+	feed(fx, 100, 1);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_true(entropy_avail(&fx->e, 64) >= 64);
+		assert_int_equal(fill(fx, got, 64), 0);
+		for (unsigned j = 0; j < 64; j++)
+			assert_int_equal(got[j], (uint8_t)(200 + 64 * i + j));
+	}
+	assert_int_equal(well.drawn, 40 * 64);
+	/* What it has drawn first, then the ring's. */
+	draw(&well, 10);
+	well.open = false;
+	assert_int_equal(entropy_avail(&fx->e, 64), 10);
+	assert_int_equal(fill(fx, got, 10), 0);
+	assert_int_equal(entropy_avail(&fx->e, 64), 100);
+	assert_int_equal(fill(fx, got, 64), 0);
+	for (unsigned j = 0; j < 64; j++)
+		assert_int_equal(got[j], 1 + j);
+	assert_int_equal(entropy_avail(&fx->e, 64), 36);
+	assert_int_equal(fill(fx, got, 36), 0);
+	assert_int_equal(entropy_avail(&fx->e, 64), 0);
+	assert_false(entropy_is_dry(&fx->e));
+	byte_ring_set_dry(&fx->ring, true);
+	assert_true(entropy_is_dry(&fx->e));
+	well.open = true;
+	assert_true(entropy_avail(&fx->e, 64) >= 64);
+	destroy(fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_passthrough),
+		cmocka_unit_test(test_own_bytes),
 		cmocka_unit_test(test_seed_sizes),
 		cmocka_unit_test(test_nothing_before_the_first_seed),
 		cmocka_unit_test(test_output_is_the_drbgs),

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel's generator by its fast door, from which lcores draw themselves: when there is none,
+ * when it turns bad, and when the path comes to name another source. fake_vdso.c plays the door.
+ */
+#include "daemon.h"
+#include "guest.h"
+#include "stream.h"
+#include "util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BUF_BYTES  4096
+#define GOOD_BYTES (4 << 20)
+
+struct fixture {
+	struct daemon daemon;
+	struct guest guest;
+	uint64_t gpa;
+};
+
+static int setup(void **state)
+{
+	struct fixture *fx = calloc(1, sizeof(*fx));
+
+	stay_off_lcores();
+	*state = fx;
+	daemon_init(&fx->daemon);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fx = *state;
+
+	unsetenv("LD_PRELOAD");
+	guest_fini(&fx->guest);
+	daemon_fini(&fx->daemon);
+	free(fx);
+	return 0;
+}
+
+/* Start the daemon with such a door ("": the kernel's own), and connect a guest. */
+static void up(struct fixture *fx, const char *door, const char *const *args)
+{
+	if (door[0] != '\0') {
+		setenv("FAKE_VDSO", door, 1);
+		setenv("LD_PRELOAD", getenv("VRNG_FAKE_VDSO"), 1);
+	}
+	daemon_start(&fx->daemon, 1, args);
+	unsetenv("LD_PRELOAD");
+	guest_init(&fx->guest, &(struct guest_cfg){0});
+	fx->gpa = guest_alloc(&fx->guest, 0, BUF_BYTES);
+	guest_connect(&fx->guest, fx->daemon.socket[0]);
+}
+
+/* One request's answer. @return false when there is none */
+static bool get(struct fixture *fx, uint8_t *buf, int limit_ms)
+{
+	struct driver_used used;
+
+	if (fx->guest.drv.nr_offered == 0)
+		guest_request(&fx->guest, fx->gpa, BUF_BYTES, 0);
+	if (!guest_take(&fx->guest, &used, limit_ms))
+		return false;
+	memset(buf, 0xff, BUF_BYTES);
+	assert_int_equal(guest_ram_read(&fx->guest.ram, fx->gpa, buf, used.len_bytes), 0);
+	return true;
+}
+
+/* Zeros in a row, which chance does not bring. */
+static void assert_no_zeros(const uint8_t *buf)
+{
+	static const uint8_t zeros[8];
+
+	for (size_t i = 0; i + sizeof(zeros) <= BUF_BYTES; i++)
+		assert_memory_not_equal(buf + i, zeros, sizeof(zeros));
+}
+
+static void test_absent(void **state)
+{
+	struct fixture *fx = *state;
+	uint8_t buf[BUF_BYTES];
+
+	up(fx, "absent", NULL);
+	for (unsigned i = 0; i < 500; i++) {
+		assert_true(get(fx, buf, LIVENESS_MS));
+		assert_no_zeros(buf);
+	}
+}
+
+/* It turns to zeros: not one of them reaches the guest, which then waits. */
+static void test_turns_to_zeros(void **state)
+{
+	struct fixture *fx = *state;
+	uint8_t buf[BUF_BYTES];
+	unsigned answers = 0;
+
+	up(fx, "4194304", NULL);
+	while (get(fx, buf, answers < 10 ? LIVENESS_MS : 1000)) {
+		assert_no_zeros(buf);
+		answers++;
+	}
+	assert_in_range(answers, 500, GOOD_BYTES / 256);
+	for (int64_t end = now_ms() + LIVENESS_MS;
+		!daemon_said(&fx->daemon, "as lcores draw from it, failed a test");) {
+		assert_true(now_ms() < end);
+		sleep_ms(50);
+	}
+	daemon_assert_alive(&fx->daemon);
+}
+
+/* The next source serves then, from its start. */
+static void test_next_source_serves(void **state)
+{
+	struct fixture *fx = *state;
+	uint8_t buf[BUF_BYTES];
+
+	stream_append(fx->daemon.source, 0, 1 << 20);
+	up(fx, "4194304", (const char *[]){"-f", "/dev/urandom", "-f", fx->daemon.source, NULL});
+	do {
+		assert_true(get(fx, buf, LIVENESS_MS));
+		assert_no_zeros(buf);
+	} while (stream_locate(buf, 64) < 0);
+}
+
+/* The path is a link to the kernel's generator, and then to a file: lcores draw no more. */
+static void test_path_names_another_source(void **state)
+{
+	struct fixture *fx = *state;
+	uint8_t buf[BUF_BYTES];
+	char file[100], link[100];
+	int64_t end;
+
+	snprintf(file, sizeof(file), "%s/file", fx->daemon.dir);
+	snprintf(link, sizeof(link), "%s/link", fx->daemon.dir);
+	assert_int_equal(symlink("/dev/urandom", fx->daemon.source), 0);
+	up(fx, "", (const char *[]){"-f", fx->daemon.source, NULL});
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(get(fx, buf, LIVENESS_MS));
+	stream_append(file, 0, 1 << 20);
+	assert_int_equal(symlink(file, link), 0);
+	assert_int_equal(rename(link, fx->daemon.source), 0);
+	end = now_ms() + LIVENESS_MS;
+	do {
+		assert_true(get(fx, buf, LIVENESS_MS));
+		assert_true(now_ms() < end);
+	} while (stream_locate(buf, 64) < 0);
+}
+
+#define DOOR_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		DOOR_TEST(test_absent),
+		DOOR_TEST(test_turns_to_zeros),
+		DOOR_TEST(test_next_source_serves),
+		DOOR_TEST(test_path_names_another_source),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
