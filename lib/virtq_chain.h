@@ -32,7 +32,7 @@ typedef enum virtq_result virtq_step(struct virtq *vq);
 /**
  * The way of a layout for chains of the usual form, one writable descriptor of the ring that fits
  * the burst whole and lies in one region: puts as many as follow on one another into the burst, and
- * leaves all else to the steps above. NULL: none.
+ * leaves all else to the steps above.
  *
  * @param max_reqs    of the burst
  * @param descs_left  lessened by what was looked at
@@ -176,8 +176,7 @@ VIRTQ_INLINE enum virtq_result burst_gather(struct virtq *vq, uint64_t max_bytes
 		return VIRTQ_BROKEN;
 	for (;;) {
 		if (!vq->chain.active) {
-			if (plain != NULL)
-				plain(vq, max_bytes, (unsigned)max_reqs, b, &descs_left);
+			plain(vq, max_bytes, (unsigned)max_reqs, b, &descs_left);
 			if (b->n_reqs == max_reqs || b->bytes == max_bytes || descs_left == 0)
 				return VIRTQ_OK;
 			r = begin(vq);

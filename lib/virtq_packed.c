@@ -64,6 +64,40 @@ void virtq_packed_start(struct virtq *vq)
 		htole32(VRING_PACKED_EVENT_FLAG_DISABLE << 16), __ATOMIC_RELAXED);
 }
 
+static inline void plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs,
+	struct virtq_burst *b, unsigned *descs_left)
+{
+	const struct guest_mem *mem = vq->cfg.mem;
+	const struct guest_region region = mem->regions[mem->last_hit];
+	struct vring_packed_desc *ring = vq->cfg.ring;
+	uint64_t bytes_left = max_bytes - b->bytes;
+	uint16_t pos = vq->cfg.last_avail;
+	unsigned n = *descs_left, done = 0;
+
+	n = n < max_reqs - b->n_reqs ? n : max_reqs - b->n_reqs;
+	n = n < VIRTQ_BURST_SEGS - b->n_segs ? n : VIRTQ_BURST_SEGS - b->n_segs;
+	for (; done < n; done++) {
+		struct vring_packed_desc *p = &ring[index_of(pos)];
+		uint16_t flags = le16toh(__atomic_load_n(&p->flags, __ATOMIC_ACQUIRE));
+		uint32_t len = le32toh(__atomic_load_n(&p->len, __ATOMIC_RELAXED));
+		/* huge when it is below */
+		uint64_t offset = le64toh(__atomic_load_n(&p->addr, __ATOMIC_RELAXED)) - region.gpa;
+
+		if (flags != (VRING_DESC_F_WRITE | virtq_avail_flags(pos)) || len == 0 ||
+			len > bytes_left || offset >= region.size || len > region.size - offset)
+			break;
+		bytes_left -= len;
+		b->segs[b->n_segs + done] = (struct iovec){region.hva + offset, len};
+		b->reqs[b->n_reqs + done] = (struct virtq_req){virtq_load16(&p->id), 1, len};
+		pos = pos_add(&vq->cfg, pos, 1);
+	}
+	b->bytes = max_bytes - bytes_left;
+	b->n_segs += done;
+	b->n_reqs += done;
+	*descs_left -= done;
+	vq->cfg.last_avail = pos;
+}
+
 /* What the first descriptor of a chain, or the next one of its row or its table says. */
 static inline enum virtq_result take_desc(
 	struct virtq *vq, const struct vring_packed_desc *d, uint16_t flags)
@@ -131,7 +165,7 @@ static inline enum virtq_result advance(struct virtq *vq)
 enum virtq_result virtq_packed_gather(
 	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *b)
 {
-	return burst_gather(vq, max_bytes, max_reqs, b, NULL, begin, advance, true);
+	return burst_gather(vq, max_bytes, max_reqs, b, plain, begin, advance, true);
 }
 
 /* The open chain takes no more: go to its end. False: it is too far for this time, or there is
