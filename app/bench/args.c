@@ -3,6 +3,7 @@
 
 #include "bench_version.h"
 #include "driver.h"
+#include "periods.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -42,6 +43,10 @@ static const char usage[] =
 	"      --duration SECONDS  (5)\n"
 	"      --count N           instead: N requests of each guest\n"
 	"      --warm-up SECONDS   not measured (0.5; with --count 0)\n"
+	"      --period MS         count the bytes of each period of the back-end's budget,\n"
+	"                          of this length, as the guests see them; instead of\n"
+	"                          --duration\n"
+	"      --periods N         so many of them, 1 to 1000 (10)\n"
 	"      --rate N            requests a second of all guests, at fixed moments, and\n"
 	"                          latency from those; otherwise the next request follows\n"
 	"                          an answer\n"
@@ -82,6 +87,8 @@ enum {
 	OPT_DURATION,
 	OPT_COUNT,
 	OPT_WARM_UP,
+	OPT_PERIOD,
+	OPT_PERIODS,
 	OPT_RATE,
 	OPT_TIMEOUT,
 	OPT_PIN,
@@ -110,6 +117,8 @@ static const struct option long_options[] = {
 	{"duration", required_argument, NULL, OPT_DURATION},
 	{"count", required_argument, NULL, OPT_COUNT},
 	{"warm-up", required_argument, NULL, OPT_WARM_UP},
+	{"period", required_argument, NULL, OPT_PERIOD},
+	{"periods", required_argument, NULL, OPT_PERIODS},
 	{"rate", required_argument, NULL, OPT_RATE},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"pin", required_argument, NULL, OPT_PIN},
@@ -280,6 +289,17 @@ static enum args_result parse_how(int c, const char *arg, struct args *args)
 		if (!parse_real(arg, 0, SECONDS_MAX, &args->warm_up_s))
 			return refuse("--warm-up '%s' is not a number of seconds", arg);
 		break;
+	case OPT_PERIOD:
+		if (!parse_real(arg, 0.1, 1e6, &args->period_ms))
+			return refuse(
+				"--period '%s' is not a number of milliseconds from 0.1", arg);
+		break;
+	case OPT_PERIODS:
+		if (!parse_range(arg, 1, PERIODS_MAX, &v))
+			return refuse(
+				"--periods '%s' is not a number from 1 to %d", arg, PERIODS_MAX);
+		args->nr_periods = (unsigned)v;
+		break;
 	case OPT_RATE:
 		if (!parse_real(arg, 0.001, 1e9, &args->rate))
 			return refuse(
@@ -337,6 +357,8 @@ static enum args_result parse_one(int c, const char *arg, struct args *args)
 	case OPT_DURATION:
 	case OPT_COUNT:
 	case OPT_WARM_UP:
+	case OPT_PERIOD:
+	case OPT_PERIODS:
 	case OPT_RATE:
 	case OPT_TIMEOUT:
 	case OPT_PIN:
@@ -382,6 +404,11 @@ static enum args_result check_together(struct args *args)
 			return refuse("--depth %u needs %llu descriptors, the queue has %u",
 				args->depths[i], (unsigned long long)need, room);
 	}
+	if (args->period_ms > 0) {
+		/* The first begins within one; the last is over when the next has an answer. */
+		args->duration_s = args->period_ms / 1e3 * (args->nr_periods + 2);
+		args->timeout_s += 2 * args->period_ms / 1e3;
+	}
 	if (args->warm_up_s < 0)
 		args->warm_up_s = args->count != 0 ? 0 : 0.5;
 	if (args->json && args->output != NULL && strcmp(args->output, "-") == 0)
@@ -401,6 +428,7 @@ enum args_result args_parse(int argc, char **argv, struct args *args)
 		.nr_depths = 1,
 		.chain = 1,
 		.event_idx = true,
+		.nr_periods = 10,
 		.duration_s = 5,
 		.warm_up_s = -1,
 		.timeout_s = 5,

@@ -32,6 +32,8 @@ struct args {
 	double duration_s;
 	uint64_t count; /* requests of each guest; 0: by duration */
 	double warm_up_s;
+	double period_ms; /* of the back-end's budget; 0: not to be looked at */
+	unsigned nr_periods;
 	double rate; /* requests/s of all guests; 0: as many as are answered */
 	double timeout_s;
 	int pin; /* CPU; -1: none */

@@ -307,6 +307,11 @@ enum load_status load_measure(struct load *l)
 		histogram_reset(l->players[i].latency);
 	}
 	allow(l, l->args->count != 0 ? l->args->count : FOR_EVER);
+	if (l->args->period_ms > 0)
+		l->periods = (struct periods){
+			.length = ticks_from_ns(&l->ticks, (uint64_t)(l->args->period_ms * 1e6)),
+			.n = l->args->nr_periods,
+		};
 	l->recording = true;
 	from = ticks_now(&l->ticks);
 	to = l->args->count != 0

@@ -16,6 +16,7 @@
 #define BENCH_LOAD_H
 
 #include "args.h"
+#include "periods.h"
 #include "player.h"
 #include "ticks.h"
 #include "verify.h"
@@ -35,7 +36,8 @@ struct load {
 	unsigned nr_players;
 	struct verify *verify;
 	FILE *output;
-	bool recording; /* latencies */
+	bool recording;		/* latencies */
+	struct periods periods; /* length 0: none */
 	int epoll_fd;
 	uint64_t look_next; /* ticks: when to look after sockets and time limits */
 	uint64_t timeout;   /* ticks */

@@ -117,6 +117,24 @@ static void print_work(const struct report *r, FILE *to)
 	fputc('\n', to);
 }
 
+static void print_periods(const struct report *r, FILE *to)
+{
+	uint64_t least, most, sum;
+	unsigned n = periods_seen(&r->load->periods);
+
+	if (r->args->period_ms == 0)
+		return;
+	if (n == 0) {
+		fprintf(to, "periods of %g ms: none was seen to begin\n", r->args->period_ms);
+		return;
+	}
+	periods_summary(&r->load->periods, &least, &most, &sum);
+	fprintf(to,
+		"%u periods of %g ms: %" PRIu64 " to %" PRIu64 " bytes in each, together %" PRIu64
+		"\n",
+		n, r->args->period_ms, least, most, sum);
+}
+
 static void print_backend(const struct report *r, const struct report_sum *sum, FILE *to)
 {
 	struct procstat_thread all;
@@ -206,6 +224,7 @@ void report_table(const struct report *r, const struct report_sum *sum, FILE *to
 			"behind the rate: %" PRIu64 " requests were due and had no room in "
 			"--depth; their wait is in no latency\n",
 			r->load->unsent);
+	print_periods(r, to);
 	print_backend(r, sum, to);
 	print_verify(r, to);
 	print_limits(r, sum, to);

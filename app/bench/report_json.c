@@ -199,6 +199,14 @@ static void put_verify(FILE *to, const struct report *r)
 		v.answers, v.words, (double)v.words * 0x1p-64, v.blocks, v.behind);
 }
 
+static void put_periods(FILE *to, const struct periods *p)
+{
+	fprintf(to, "  \"periods\": [");
+	for (unsigned i = 0; i < periods_seen(p); i++)
+		fprintf(to, "%s%" PRIu64, i > 0 ? ", " : "", p->bytes[i]);
+	fprintf(to, "],\n");
+}
+
 static void put_guests(FILE *to, const struct report *r, const struct report_sum *sum)
 {
 	const struct load *l = r->load;
@@ -235,6 +243,8 @@ void report_json(const struct report *r, const struct report_sum *sum, FILE *to)
 	if (r->load->verify != NULL)
 		put_verify(to, r);
 	put_guests(to, r, sum);
+	if (r->args->period_ms > 0)
+		put_periods(to, &r->load->periods);
 	fprintf(to, "  \"total\": {\"seconds\": %.6f, ", sum->seconds);
 	put_figures(to, &sum->counts, sum->latency, sum);
 	fprintf(to, ", \"lifetime\": ");

@@ -97,6 +97,8 @@ static void account(
 	p->total.shorts += shorts;
 	p->total.empties += empties;
 	p->last_answer = now;
+	if (l->periods.length > 0 && l->recording)
+		periods_count(&l->periods, now, bytes);
 }
 
 static inline void offer(struct load *l, struct player *p, uint64_t start)

@@ -26,6 +26,8 @@
 /* Naps with full rings: at 1 ms, 0.5 % of a CPU when idle. */
 #define FULL_NAP_FIRST_NS UINT64_C(50000)
 #define FULL_NAP_MAX_NS	  UINT64_C(1000000)
+/* With rings that nobody empties for now, or seldom. */
+#define LONG_NAP_MAX_NS UINT64_C(50000000)
 
 /* Naps without bytes: at most, then look at the paths. */
 #define DRY_NAP_MAX_NS UINT64_C(500000000)
@@ -179,9 +181,11 @@ static void tell_whether_kernel_serves(struct feeder *f)
 
 static void nap_full(struct feeder *f)
 {
+	uint64_t max_ns = f->cfg.patient || f->kernel_serves ? LONG_NAP_MAX_NS : FULL_NAP_MAX_NS;
+
 	f->nap_ns = f->nap_ns == 0 ? FULL_NAP_FIRST_NS : f->nap_ns * 2;
-	if (f->nap_ns > FULL_NAP_MAX_NS)
-		f->nap_ns = FULL_NAP_MAX_NS;
+	if (f->nap_ns > max_ns)
+		f->nap_ns = max_ns;
 	nap(f, f->nap_ns, false);
 }
 
