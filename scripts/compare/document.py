@@ -3,7 +3,9 @@
 
 import os
 
+import budget
 import charts
+import linerate
 
 # Beyond these the machine had other work.
 LOAD_MAX = 0.7
@@ -290,6 +292,12 @@ class Document:
             '--period 1000`. Figures are MB/s.',
             '',
             *self.limit(),
+            '## At line rate',
+            '',
+            *linerate.lines(r, table),
+            '## The budget',
+            '',
+            *budget.lines(r, self.names, table, number, duration),
             '## In a QEMU guest',
             '',
             'A Linux guest with one CPU. It asks for 64 bytes at a time and sleeps until they '

@@ -8,9 +8,9 @@ import statistics
 import subprocess
 import time
 
-from backends import Backend, Failed
+from backends import Backend, Failed, die_with_parent
 
-BENCH_S = 60
+BENCH_S = 200
 
 SIZES = (64, 256, 1024, 4096, 16384, 65536)
 DEEP = 128
@@ -50,16 +50,34 @@ class Measure:
         self.raw = os.path.join(args.out, 'raw')
         os.makedirs(self.raw, exist_ok=True)
 
-    def bench(self, backend, name, words, duration=None):
+    def command(self, backend, words, duration, socket=None):
+        prefix = backend.prefix
+        if not guests_of(words):
+            prefix += str(socket or 0)
+        return list(map(str, [
+            os.path.join(self.args.bench_dir, 'dpdk-vhost-rng-bench'), '--json', '-s', prefix,
+            '--pid', backend.pid, '--pin', self.bench_cpu, '--duration', duration or self.seconds,
+            '--warm-up', 0.3, *words]))
+
+    def start(self, backend, words, duration):
+        """A run in the background that has connected, whose figures are of no interest."""
+        process = subprocess.Popen(self.command(backend, words, duration),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        time.sleep(2)
+        return process
+
+    def alone(self, kind, name, words, runs):
+        """Some runs against one back-end."""
+        with Backend(kind, self.backend_cpu) as backend:
+            return [self.bench(backend, f'{name}-{number}', words) for number in range(runs)]
+
+    def bench(self, backend, name, words, duration=None, socket=None):
         """One run; returns its JSON."""
-        many = guests_of(words)
-        command = [os.path.join(self.args.bench_dir, 'dpdk-vhost-rng-bench'), '--json',
-                   '-s', backend.prefix if many else backend.prefix + '0',
-                   '--pid', backend.pid, '--pin', self.bench_cpu,
-                   '--duration', duration or self.seconds, '--warm-up', 0.3, *words]
-        done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=BENCH_S)
+        name = name.replace(' ', '-').replace(',', '')
+        done = subprocess.run(self.command(backend, words, duration, socket),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=BENCH_S)
         with open(os.path.join(self.raw, f'{name}.json'), 'w') as file:
             file.write(done.stdout)
         if done.returncode:

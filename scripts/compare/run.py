@@ -13,7 +13,9 @@ import time
 
 import backends
 import behaviours
+import budget
 import document
+import linerate
 import measure
 
 
@@ -80,6 +82,8 @@ def run(args):
     results['limits'] = bench.limits_of_machine()
     results['figures'] = bench.all()
     results['limit'] = bench.limit()
+    results['linerate'] = linerate.measure(bench)
+    results['budget'] = budget.Budget(bench).all()
     results['idle'] = bench.idle()
     results['behaviours'] = behaviours.Behaviours(args, kinds, cpus[1], say).all()
     if not args.no_guest:
