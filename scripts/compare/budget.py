@@ -105,9 +105,9 @@ def accuracy_rows(results, names, number):
     for row in results['accuracy']:
         periods, owed = row['periods'], row['limit'] * len(row['periods'])
         if not periods:
-            yield [names[row['kind']], number(row['limit']), str(row['ms']), 'none seen', '', '']
+            yield [names[row['kind']], str(row['limit']), str(row['ms']), 'none seen', '', '']
             continue
-        yield [names[row['kind']], number(row['limit']), str(row['ms']), str(min(periods)),
+        yield [names[row['kind']], str(row['limit']), str(row['ms']), str(min(periods)),
                str(max(periods)), f'{(sum(periods) / owed - 1) * 100:+.3f} %']
 
 
