@@ -100,10 +100,10 @@ struct driver {
 	uint16_t avail_next;	     /* next index to fill */
 	uint16_t avail_shown;	     /* packed: up to here the device sees */
 	uint16_t avail_judged;	     /* up to here it was decided whether to kick */
-	uint16_t held_flags;	     /* packed: of the descriptor at avail_shown */
 	uint16_t used_next;	     /* next index to take */
 	uint16_t used_seen;	     /* split: the device's index when last read */
 	uint16_t calls_off_from;     /* split: used_next when calls were last put off */
+	uint64_t held; /* packed: length, id, flags of the descriptor at avail_shown */
 	uint16_t nr_offered;
 	bool packed;
 	bool event_idx;
@@ -278,7 +278,7 @@ static inline enum driver_result driver_take(struct driver *drv, struct driver_u
 	chain->state = DRIVER_CHAIN_BUILT;
 	drv->nr_offered--;
 	if (drv->packed)
-		drv->used_next = driver_packed_pos(drv, drv->used_next, chain->nr_desc);
+		driver_packed_taken(drv, chain->nr_desc);
 	used->cookie = chain->cookie;
 	result = len > chain->room_bytes ? DRIVER_TOO_LONG : DRIVER_OK;
 	if (chain->once)

@@ -64,17 +64,7 @@ static inline void driver_rude_events(struct driver *drv, uint16_t flags, uint16
 /** Put any descriptor on the ring, with the flags that make it available besides its own. */
 static inline void driver_rude_put(struct driver *drv, const struct vring_packed_desc *d)
 {
-	uint16_t pos = drv->avail_next, flags = d->flags | driver_packed_avail(pos);
-	struct vring_packed_desc *to = driver_packed_at(drv, pos);
-
-	to->addr = d->addr;
-	to->len = d->len;
-	to->id = d->id;
-	if (pos == drv->avail_shown)
-		drv->held_flags = flags;
-	else
-		__atomic_store_n(&to->flags, flags, __ATOMIC_RELAXED);
-	drv->avail_next = driver_packed_pos(drv, pos, 1);
+	driver_packed_put(drv, d->addr, d->len, d->id, d->flags);
 }
 
 /** Any value in the driver's event suppression structure. */

@@ -204,8 +204,9 @@ static void answer_packed(struct player *p)
 		struct vring_packed_desc *d = driver_packed_at(drv, p->self_next);
 		const struct driver_chain *chain = &drv->chains[d->id];
 
-		d->len = chain->room_bytes;
-		d->flags = VRING_DESC_F_WRITE | driver_packed_used(p->self_next);
+		*driver_packed_word(d) =
+			chain->room_bytes | (uint64_t)d->id << 32 |
+			(uint64_t)(VRING_DESC_F_WRITE | driver_packed_used(p->self_next)) << 48;
 		p->self_next = driver_packed_pos(drv, p->self_next, chain->nr_desc);
 	}
 }
