@@ -264,14 +264,15 @@ static bool feed_one(
 	return in->state == INTAKE_OK || in->state == INTAKE_STARTING;
 }
 
-/* Read from the first source that gives something; one that starts does not serve yet. */
-static bool feed_first(struct feeder *f, struct byte_ring *ring, size_t max_bytes, uint64_t now)
+/* Read from the first of 'n' sources that gives something; one that starts does not serve yet. */
+static bool feed_first(
+	struct feeder *f, unsigned n, struct byte_ring *ring, size_t max_bytes, uint64_t now)
 {
 	bool progress = false;
 
 	if (max_bytes > READ_BYTES_MAX)
 		max_bytes = READ_BYTES_MAX;
-	for (unsigned i = 0; i < f->cfg.n_intakes; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		const struct intake *in = &f->cfg.intakes[i];
 
 		progress |= feed_one(f, i, ring, max_bytes, now);
@@ -344,6 +345,21 @@ static bool feed_mix(struct feeder *f, struct byte_ring *ring, uint64_t now)
 	return true;
 }
 
+/*
+ * While lcores draw for themselves the rings stay full, and nobody would notice that the source has
+ * changed, or that one which comes before it is well again: the rings have room for its start-up
+ * test.
+ */
+static void with_full_rings(struct feeder *f, uint64_t now)
+{
+	if (f->kernel_serves) {
+		intake_follow(&f->cfg.intakes[f->serving], now);
+		feed_first(f, f->serving, &f->rings[0], HEALTH_STARTUP_SAMPLES, now);
+	}
+	tell_whether_kernel_serves(f);
+	nap_full(f);
+}
+
 /* Feed the neediest ring once, or sleep. */
 static void feed(struct feeder *f)
 {
@@ -352,16 +368,15 @@ static void feed(struct feeder *f)
 	bool fed;
 
 	if (ring == NULL) {
-		intake_follow(&f->cfg.intakes[f->serving], now);
-		tell_whether_kernel_serves(f);
-		nap_full(f);
+		with_full_rings(f, now);
 		return;
 	}
 	f->nap_ns = 0;
 	if (f->cfg.mix_bytes > 0)
 		fed = feed_mix(f, ring, now);
 	else
-		fed = feed_first(f, ring, f->cfg.keep_bytes - byte_ring_fill(ring), now);
+		fed = feed_first(
+			f, f->cfg.n_intakes, ring, f->cfg.keep_bytes - byte_ring_fill(ring), now);
 	tell_whether_kernel_serves(f);
 	if (fed)
 		set_dry(f, false);

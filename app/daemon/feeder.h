@@ -26,7 +26,7 @@ struct feeder_config {
 	unsigned n_intakes;
 	unsigned n_rings;      /* one for each lcore */
 	size_t ring_bytes;     /* a power of two */
-	size_t keep_bytes;     /* how much to read ahead, at most ring_bytes */
+	size_t keep_bytes;     /* to read ahead; a start-up test's bytes less than ring_bytes */
 	bool patient;	       /* rings are emptied slowly: full ones may be left alone longer */
 	size_t mix_bytes;      /* 0: no mix; else the length of the pieces */
 	const cpu_set_t *cpus; /* where the thread may run */

@@ -249,7 +249,8 @@ int service_start(struct service *s, const struct eal *eal, struct why *why)
 		.n_intakes = s->n_intakes,
 		.ring_bytes = opt->drbg ? SEED_RING_BYTES : BYTES_RING_BYTES,
 		/* Two seeds and no more: old ones are worth less. */
-		.keep_bytes = opt->drbg ? 2 * s->seed_bytes : BYTES_RING_BYTES,
+		.keep_bytes =
+			opt->drbg ? 2 * s->seed_bytes : BYTES_RING_BYTES - HEALTH_STARTUP_SAMPLES,
 		.patient = opt->drbg,
 		.mix_bytes = opt->source_mix ? s->piece_bytes : 0,
 		.cpus = &eal->helper_cpus,
