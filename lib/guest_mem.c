@@ -87,3 +87,17 @@ bool guest_mem_has_hva(const struct guest_mem *mem, const void *hva, size_t len_
 	}
 	return false;
 }
+
+bool guest_mem_gpa(const struct guest_mem *mem, const void *hva, uint64_t *gpa)
+{
+	for (unsigned i = 0; i < mem->n_regions; i++) {
+		const struct guest_region *r = &mem->regions[i];
+		uintptr_t offset = (uintptr_t)hva - (uintptr_t)r->hva;
+
+		if (offset < r->size) {
+			*gpa = r->gpa + offset;
+			return true;
+		}
+	}
+	return false;
+}

@@ -76,4 +76,7 @@ int guest_mem_read(struct guest_mem *mem, uint64_t gpa, void *dst, size_t len_by
 /** Is the host range [hva, hva + len_bytes) inside one region? */
 bool guest_mem_has_hva(const struct guest_mem *mem, const void *hva, size_t len_bytes);
 
+/** The guest-physical address of what is mapped at 'hva'. @return false: no region is there */
+bool guest_mem_gpa(const struct guest_mem *mem, const void *hva, uint64_t *gpa);
+
 #endif

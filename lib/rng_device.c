@@ -112,6 +112,7 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	uint64_t allowance, max_bytes, max_reqs;
 	enum virtq_result r;
 	bool last;
+	int err;
 
 	if (!virtq_has_work(&dev->vq))
 		return RNG_IDLE;
@@ -132,7 +133,9 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	       budget_is_final(supply->bytes);
 	if (last)
 		end_of_allowance(dev, burst);
-	if (entropy_fill(supply->entropy, burst->segs, burst->n_segs, burst->bytes) != 0) {
+	err = entropy_fill(supply->entropy, burst->segs, burst->n_segs, burst->bytes);
+	virtq_written(&dev->vq, burst);
+	if (err != 0) {
 		virtq_abandon(&dev->vq, burst);
 		return wait_for(dev, &dev->stats.starved);
 	}

@@ -33,6 +33,12 @@ void virtq_close_short(struct virtq *vq, struct virtq_burst *b)
 	c->active = false;
 }
 
+void virtq_log_room(const struct virtq *vq, const struct virtq_burst *b)
+{
+	for (unsigned i = 0; i < b->n_segs; i++)
+		dirty_log_mark(vq->cfg.log, vq->cfg.mem, b->segs[i].iov_base, b->segs[i].iov_len);
+}
+
 void virtq_rewind(struct virtq *vq)
 {
 	vq->chain.active = false;

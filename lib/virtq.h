@@ -10,6 +10,7 @@
  *	virtq_gather()    pop the descriptor chains that the driver made available; yields
  *	                  segments of guest memory to write to, and the requests that they finish
  *	(the caller writes every segment of the burst in full)
+ *	virtq_written()   says so, for a log of the memory that was written
  *	virtq_complete()  give the finished requests back as used
  *	virtq_wants_call() does the driver want to be notified of them?
  *
@@ -28,6 +29,7 @@
  * Thread safety: none. One thread uses a virtq at a time.
  */
 
+#include "dirty_log.h"
 #include "guest_mem.h"
 
 #include <endian.h>
@@ -76,7 +78,8 @@ struct virtq_chain {
 };
 
 struct virtq_config {
-	struct guest_mem *mem; /* outlives the virtq */
+	struct guest_mem *mem;	     /* outlives the virtq, as 'log' does */
+	const struct dirty_log *log; /* NULL: nobody wants to know */
 	uint16_t size;
 	union { /* 16 bytes each; aligned to 16 */
 		struct vring_desc *desc;
@@ -205,7 +208,8 @@ static inline bool virtq_watch_fired(const struct virtq_watch *w)
 	return ((word & w->mask) == w->value) == w->equal;
 }
 
-/* The layouts' halves of the functions below; not for callers. */
+/* Halves of the functions below; not for callers. */
+void virtq_log_room(const struct virtq *vq, const struct virtq_burst *burst);
 const char *virtq_split_flaw(const struct virtq_config *cfg);
 const char *virtq_packed_flaw(const struct virtq_config *cfg);
 void virtq_split_start(struct virtq *vq);
@@ -293,6 +297,13 @@ static inline void virtq_burst_clear(struct virtq_burst *burst)
  * looks on, and then finishes it.
  */
 void virtq_close_short(struct virtq *vq, struct virtq_burst *burst);
+
+/** The caller has written to the burst's segments, or has tried to. */
+static inline void virtq_written(const struct virtq *vq, const struct virtq_burst *burst)
+{
+	if (__builtin_expect(vq->cfg.log != NULL, 0))
+		virtq_log_room(vq, burst);
+}
 
 /** Forget what was gathered and not completed: cfg.last_avail names the first of it again. */
 void virtq_rewind(struct virtq *vq);

@@ -53,6 +53,32 @@ static inline uint16_t virtq_load16(const uint16_t *word)
 	return le16toh(__atomic_load_n(word, __ATOMIC_RELAXED));
 }
 
+/** The device has written to its part of the ring. */
+static inline void virtq_log_ring(const struct virtq_config *cfg, const void *hva, size_t len_bytes)
+{
+	dirty_log_mark(cfg->log, cfg->mem, hva, len_bytes);
+}
+
+/**
+ * The same, of entries [first, first + n) of an array of 'size' in the ring, which goes round.
+ *
+ * @param n  0..size; more counts as size
+ */
+static inline void virtq_log_entries(const struct virtq_config *cfg, const void *array,
+	size_t entry_bytes, uint32_t first, uint32_t n)
+{
+	const uint8_t *at = array;
+	uint32_t to_end = cfg->size - first;
+
+	if (n >= cfg->size) {
+		virtq_log_ring(cfg, at, cfg->size * entry_bytes);
+		return;
+	}
+	virtq_log_ring(cfg, at + first * entry_bytes, (n < to_end ? n : to_end) * entry_bytes);
+	if (n > to_end)
+		virtq_log_ring(cfg, at, (n - to_end) * entry_bytes);
+}
+
 /** Go on in an indirect table (§2.7.5.3, §2.8.7). */
 static inline enum virtq_result chain_enter_table(
 	struct virtq *vq, uint64_t gpa, uint32_t len_bytes)

@@ -62,6 +62,9 @@ void virtq_packed_start(struct virtq *vq)
 {
 	__atomic_store_n(event_word(vq->cfg.device_event),
 		htole32(VRING_PACKED_EVENT_FLAG_DISABLE << 16), __ATOMIC_RELAXED);
+	if (vq->cfg.log != NULL)
+		virtq_log_ring(
+			&vq->cfg, vq->cfg.device_event, sizeof(struct vring_packed_desc_event));
 }
 
 static inline void plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs,
@@ -220,6 +223,9 @@ void virtq_packed_complete(struct virtq *vq, const struct virtq_burst *b)
 	/* The first is the one that the driver looks at: after the others, and after the bytes. */
 	__atomic_store_n(used_word_at(cfg, cfg->last_used), used_word(&b->reqs[0], cfg->last_used),
 		__ATOMIC_RELEASE);
+	if (__builtin_expect(cfg->log != NULL, 0))
+		virtq_log_entries(cfg, cfg->ring, sizeof(struct vring_packed_desc),
+			index_of(cfg->last_used), n_descs);
 	cfg->last_used = pos;
 	n_descs += vq->descs_used;
 	vq->descs_used = (uint16_t)(n_descs < cfg->size ? n_descs : cfg->size);

@@ -56,6 +56,10 @@ void virtq_split_start(struct virtq *vq)
 		__atomic_store_n(
 			&cfg->used->flags, htole16(VRING_USED_F_NO_NOTIFY), __ATOMIC_RELAXED);
 	}
+	if (cfg->log != NULL) {
+		virtq_log_ring(cfg, cfg->used, sizeof(struct vring_used));
+		virtq_log_ring(cfg, avail_event(vq), sizeof(*avail_event(vq)));
+	}
 }
 
 /* How many chains are available, by the last look at the avail index; too many: 0. */
@@ -191,6 +195,13 @@ void virtq_split_complete(struct virtq *vq, const struct virtq_burst *b)
 	cfg->last_used += b->n_reqs;
 	/* After the bytes and the elements (§2.7.8.2). */
 	__atomic_store_n(&cfg->used->idx, htole16(cfg->last_used), __ATOMIC_RELEASE);
+	if (__builtin_expect(cfg->log != NULL, 0)) {
+		uint16_t first = (uint16_t)(cfg->last_used - b->n_reqs) & mask;
+
+		virtq_log_entries(
+			cfg, cfg->used->ring, sizeof(struct vring_used_elem), first, b->n_reqs);
+		virtq_log_ring(cfg, cfg->used, sizeof(struct vring_used));
+	}
 }
 
 bool virtq_split_wants_call(struct virtq *vq)

@@ -283,11 +283,12 @@ int frontend_negotiate(struct frontend *fe, uint64_t want, uint64_t *got)
 		err = get_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &protocol);
 		if (err != 0)
 			return err;
-		protocol &= 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK;
+		protocol &= 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK |
+			    1ull << VHOST_USER_PROTOCOL_F_LOG_SHMFD;
 		err = set_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES, protocol, NULL);
 		if (err != 0)
 			return err;
-		fe->reply_ack = protocol != 0;
+		fe->reply_ack = (protocol & 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK) != 0;
 	}
 	err = frontend_set(fe, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0);
 	if (err != 0)
@@ -340,6 +341,10 @@ int frontend_set_ring_addr(struct frontend *fe, const struct driver *drv)
 	struct vhost_user_vring_addr addr;
 
 	frontend_fill_addr(drv, &addr);
+	if (fe->features & (1ull << VHOST_USER_F_LOG_ALL)) {
+		addr.flags |= VHOST_USER_VRING_F_LOG;
+		addr.log_gpa = drv->device_gpa;
+	}
 	return frontend_set(fe, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
 }
 
@@ -390,6 +395,34 @@ int frontend_renew_call(struct frontend *fe)
 	}
 	close(fd);
 	return set_u64(fe, VHOST_USER_SET_VRING_CALL, 0, &fe->call_fd);
+}
+
+int frontend_set_log(struct frontend *fe, int fd, uint64_t size_bytes)
+{
+	struct vhost_user_log log = {.size_bytes = size_bytes};
+	struct vhost_user_header header = {
+		.request = VHOST_USER_SET_LOG_BASE,
+		.flags = VHOST_USER_VERSION,
+		.size_bytes = sizeof(log),
+	};
+	int err = frontend_send_raw(fe, &header, &log, sizeof(log), &fd, 1);
+
+	/* It has a reply of its own. */
+	return err != 0 ? err : frontend_receive(fe, VHOST_USER_SET_LOG_BASE, NULL, 0);
+}
+
+int frontend_enable_log(struct frontend *fe, const struct driver *drv, bool enable)
+{
+	uint64_t features = fe->features & ~(1ull << VHOST_USER_F_LOG_ALL);
+	int err;
+
+	if (enable)
+		features |= 1ull << VHOST_USER_F_LOG_ALL;
+	err = set_u64(fe, VHOST_USER_SET_FEATURES, features, NULL);
+	if (err != 0)
+		return err;
+	fe->features = features;
+	return frontend_set_ring_addr(fe, drv);
 }
 
 int frontend_sync(struct frontend *fe)

@@ -45,7 +45,8 @@ int frontend_create(const struct frontend_cfg *cfg, struct frontend **out);
 void frontend_destroy(struct frontend *fe);
 
 /**
- * The opening conversation: features, owner, protocol features (REPLY_ACK when offered).
+ * The opening conversation: features, owner, protocol features (REPLY_ACK and LOG_SHMFD when
+ * offered).
  *
  * @param want  feature bits wanted besides VERSION_1 and PROTOCOL_FEATURES
  * @param got   what both sides know, and is set; may be NULL
@@ -75,6 +76,16 @@ int frontend_set_ring_addr(struct frontend *fe, const struct driver *drv);
 
 /** Tell the back-end a new descriptor to signal answers on; the old one is closed. */
 int frontend_renew_call(struct frontend *fe);
+
+/**
+ * Let the back-end log what it writes to the guest's memory, a bit for each page from
+ * guest-physical address 0 on, in the file 'fd'. It does so while the features in force have
+ * VHOST_USER_F_LOG_ALL. May be sent again, with another log, while the ring runs.
+ */
+int frontend_set_log(struct frontend *fe, int fd, uint64_t size_bytes);
+
+/** Turn the logging on or off, of a ring that may run. It must have been wanted at the start. */
+int frontend_enable_log(struct frontend *fe, const struct driver *drv, bool enable);
 
 /** Wait until all messages sent so far have been handled: one GET_FEATURES. */
 int frontend_sync(struct frontend *fe);

@@ -18,7 +18,14 @@
 #define VHOST_USER_MAX_FDS     8
 
 #define VHOST_USER_F_PROTOCOL_FEATURES	30
+#define VHOST_USER_F_LOG_ALL		26
+#define VHOST_USER_PROTOCOL_F_LOG_SHMFD 1
 #define VHOST_USER_PROTOCOL_F_REPLY_ACK 3
+
+#define VHOST_USER_LOG_PAGE 4096u /* a bit of the log stands for so many bytes */
+
+/* In the flags of a ring's addresses: log what is written to it. */
+#define VHOST_USER_VRING_F_LOG (1u << 0)
 
 /* In the u64 of SET_VRING_KICK, _CALL and _ERR: bits 0-7 the queue, bit 8 "no descriptor sent". */
 #define VHOST_USER_VRING_NOFD (1ull << 8)
@@ -77,6 +84,11 @@ struct vhost_user_vring_addr {
 	uint64_t used_user_addr;
 	uint64_t avail_user_addr;
 	uint64_t log_gpa;
+};
+
+struct vhost_user_log {
+	uint64_t size_bytes;
+	uint64_t fd_offset;
 };
 
 _Static_assert(sizeof(struct vhost_user_header) == 12, "header as on the wire");

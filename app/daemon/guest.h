@@ -43,6 +43,7 @@ struct guest {
 	/* LCORE: rw while attached; VHOST: rw while detached */
 	struct rng_device dev;
 	int vid;		/* of rte_vhost; fixed while attached */
+	struct dirty_log log;	/* of what is written to its memory */
 	uint16_t notified_used; /* last_used when rte_vhost was last asked to call the guest */
 
 	/* LCORE: rw, MAIN: ro. What the ring was found to lie about; NULL: nothing. */

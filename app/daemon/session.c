@@ -34,13 +34,14 @@
 #define FEATURES                                                                       \
 	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_EVENT_IDX) |              \
 		FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | FEATURE(VIRTIO_F_RING_PACKED) | \
-		FEATURE(VHOST_USER_F_PROTOCOL_FEATURES))
+		FEATURE(VHOST_F_LOG_ALL) | FEATURE(VHOST_USER_F_PROTOCOL_FEATURES))
 
 /*
  * Not PROTOCOL_F_STATUS: rte_vhost would wait for a DRIVER_OK that QEMU 7.2 never sends for this
  * device.
  */
-#define PROTOCOL_FEATURES FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK)
+#define PROTOCOL_FEATURES \
+	(FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK) | FEATURE(VHOST_USER_PROTOCOL_F_LOG_SHMFD))
 
 /* Request codes of the vhost-user protocol that matter here. */
 enum {
@@ -135,6 +136,15 @@ static const char *load_memory(struct guest *g, int vid)
 	return why;
 }
 
+/*
+ * For dirty_log, when the guest is migrated. The log stays where it is as long as the guest is
+ * attached: before_message().
+ */
+static void mark_dirty(void *arg, uint64_t gpa, uint64_t len_bytes)
+{
+	rte_vhost_log_write((int)(intptr_t)arg, gpa, len_bytes);
+}
+
 static const char *load_ring(struct guest *g, int vid)
 {
 	struct virtq_config cfg = {0};
@@ -155,6 +165,10 @@ static const char *load_ring(struct guest *g, int vid)
 	cfg.packed = features & FEATURE(VIRTIO_F_RING_PACKED);
 	cfg.event_idx = features & FEATURE(VIRTIO_RING_F_EVENT_IDX);
 	cfg.indirect = features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
+	if (features & FEATURE(VHOST_F_LOG_ALL)) {
+		g->log = (struct dirty_log){mark_dirty, (void *)(intptr_t)vid};
+		cfg.log = &g->log;
+	}
 	rng_device_start(&g->dev, &cfg, &why);
 	return why;
 }

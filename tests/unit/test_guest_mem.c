@@ -191,6 +191,27 @@ static void test_has_hva(void **state)
 	assert_false(guest_mem_has_hva(&mem, (void *)UINTPTR_MAX, 2));
 }
 
+/* The way back: from where a byte is mapped to its guest-physical address. */
+static void test_gpa(void **state)
+{
+	static const struct guest_region regions[] = {
+		{0x1000, 0x1000, memory + 0x1000}, {0x9000, 0x800, memory + 0x2000}};
+	struct guest_mem mem;
+	uint64_t gpa = 7;
+
+	assert_int_equal(init(&mem, regions, 2), 0);
+	assert_false(guest_mem_gpa(&mem, memory + 0xfff, &gpa));
+	assert_false(guest_mem_gpa(&mem, memory + 0x2800, &gpa));
+	assert_false(guest_mem_gpa(&mem, NULL, &gpa));
+	assert_int_equal(gpa, 7);
+	assert_true(guest_mem_gpa(&mem, memory + 0x1000, &gpa));
+	assert_int_equal(gpa, 0x1000);
+	assert_true(guest_mem_gpa(&mem, memory + 0x1fff, &gpa));
+	assert_int_equal(gpa, 0x1fff);
+	assert_true(guest_mem_gpa(&mem, memory + 0x27ff, &gpa));
+	assert_int_equal(gpa, 0x97ff);
+}
+
 /* Random regions and look-ups against the definition: which region holds this address? */
 static void test_translate_random(void **state)
 {
@@ -245,6 +266,7 @@ int main(void)
 		cmocka_unit_test(test_read_crosses_regions),
 		cmocka_unit_test(test_read_never_wraps_into_a_region),
 		cmocka_unit_test(test_has_hva),
+		cmocka_unit_test(test_gpa),
 		cmocka_unit_test(test_translate_random),
 	};
 
