@@ -70,13 +70,16 @@ static int try_connect(struct guest *g, const char *path, int timeout_ms)
 	return err == 0 ? frontend_sync(g->fe) : err;
 }
 
-/* @param data_bytes  of a region of its own for buffers */
+/* @param data_bytes  of a region of its own for buffers, which nobody can forbid to truncate */
 static void make_guest(struct guest *g, uint64_t data_bytes)
 {
+	const struct guest_ram_region_cfg data = {
+		.gpa = DATA_GPA, .size_bytes = data_bytes, .unsealable = true};
+
 	*g = (struct guest){0};
 	guest_ram_init(&g->ram);
 	must(guest_ram_add_memfd(&g->ram, RAM_GPA, RAM_BYTES), "memory");
-	must(guest_ram_add_memfd(&g->ram, DATA_GPA, data_bytes), "memory");
+	must(guest_ram_add(&g->ram, &data), "memory");
 	must(driver_init(&g->drv, &g->ram, &(struct driver_cfg){.size = 64, .table_entries = 4}),
 		"queue");
 	g->buffer_gpa = DATA_GPA;

@@ -37,7 +37,7 @@ void guest_ram_fini(struct guest_ram *ram)
 
 static int open_backing(const struct guest_ram_region_cfg *cfg, uint64_t size_bytes)
 {
-	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	unsigned flags = MFD_CLOEXEC | (cfg->unsealable ? 0 : MFD_ALLOW_SEALING);
 	int fd;
 
 	if (cfg->backing == GUEST_RAM_FD) {

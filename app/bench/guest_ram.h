@@ -33,7 +33,8 @@ struct guest_ram_region_cfg {
 	uint64_t gpa;
 	uint64_t size_bytes;
 	enum guest_ram_backing backing;
-	bool sealed;	    /* memfd: forbid resizing, as QEMU does; else it can be truncated */
+	bool sealed;	    /* memfd, hugetlb: forbid resizing, as QEMU does */
+	bool unsealable;    /* memfd, hugetlb: nobody can forbid it, as with a file */
 	int fd;		    /* GUEST_RAM_FD: duplicated, the caller keeps his own */
 	uint64_t fd_offset; /* GUEST_RAM_FD: where in the file the region starts, page aligned */
 };

@@ -2,23 +2,49 @@
 #include "conn.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 static const struct conn unknown = {.fd = -1};
 
 bool conn_is_live(const struct conn *conn)
 {
-	struct pollfd pfd = {.fd = conn->fd, .events = 0};
+	struct pollfd pfd = {.fd = conn->fd, .events = POLLRDHUP};
 	struct stat st;
 
 	if (conn->fd < 0 || fstat(conn->fd, &st) != 0 || st.st_ino != conn->ino)
 		return false;
-	return poll(&pfd, 1, 0) == 0; /* else POLLHUP */
+	return poll(&pfd, 1, 0) == 0; /* else POLLHUP, or POLLRDHUP */
+}
+
+void conn_limit_waits(const struct conn *conn, unsigned ms)
+{
+	const struct timeval limit = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	if (conn->fd < 0)
+		return;
+	setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(conn->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
+bool conn_is_read(const struct conn *conn)
+{
+	struct pollfd pfd = {.fd = conn->fd, .events = POLLOUT};
+
+	return conn->fd < 0 || poll(&pfd, 1, 0) != 0;
+}
+
+void conn_hang_up(const struct conn *conn)
+{
+	if (conn->fd >= 0)
+		shutdown(conn->fd, SHUT_RDWR);
 }
 
 /* The connection behind 'fd', if it is one that was accepted from the socket at 'path'. */
@@ -56,5 +82,13 @@ struct conn conn_find(const char *path, bool (*is_known)(const struct conn *, vo
 			found = unknown;
 	}
 	closedir(dir);
+	found.fd = found.fd < 0 ? -1 : fcntl(found.fd, F_DUPFD_CLOEXEC, 0);
 	return found;
+}
+
+void conn_close(struct conn *conn)
+{
+	if (conn->fd >= 0)
+		close(conn->fd);
+	*conn = unknown;
 }

@@ -14,20 +14,36 @@
 
 /** One connection. {-1, 0}: not known. */
 struct conn {
-	int fd;	   /* rte_vhost's: not ours to close */
+	int fd;	   /* ours: rte_vhost (22.11) closes its own before it says so */
 	ino_t ino; /* tells the connection from another that has the number later */
 };
 
-/** Has the peer closed it, or it ours? A connection that is not known is not live. */
+/** Is the peer there, and may it say more? A connection that is not known is not live. */
 bool conn_is_live(const struct conn *conn);
+
+/**
+ * Let no send or receive on it wait for longer than so many milliseconds, > 0. It then fails as if
+ * the socket were non-blocking.
+ */
+void conn_limit_waits(const struct conn *conn, unsigned ms);
+
+/** Does the peer read what is sent to it? False when a quarter of the buffer is taken. */
+bool conn_is_read(const struct conn *conn);
+
+/** End it for both sides: whoever reads from it sees its end. Nothing is closed. */
+void conn_hang_up(const struct conn *conn);
 
 /**
  * Find a connection that was accepted from the socket at 'path'.
  *
  * @param is_known  connections that it shall not be
- * @return          {-1, 0} when there is none. Costs a look at each descriptor of the process.
+ * @return          {-1, 0} when there is none; else the caller's to conn_close(). Costs a look at
+ * each descriptor of the process.
  */
 struct conn conn_find(
 	const char *path, bool (*is_known)(const struct conn *, void *arg), void *arg);
+
+/** Close our descriptor. The peer sees the end only when rte_vhost's is closed, too. */
+void conn_close(struct conn *conn);
 
 #endif

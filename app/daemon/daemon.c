@@ -16,8 +16,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Listener, connection, kick, call, error, and up to eight regions; and the process's own. */
-#define FDS_PER_GUEST 13
+/* Listener, connection (twice), kick, call, error, up to eight regions; and the process's own. */
+#define FDS_PER_GUEST 14
 #define FDS_OWN	      64
 
 /* How often MAIN looks at what cannot be told to it. */

@@ -11,31 +11,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define EAL_ARGS_MAX  16
 #define EAL_LCORES_SZ 4096 /* "128@128," for each */
 
-/* Is a hugepage to be had? The kernel's counters do not say what a container or a limit allows. */
-static bool hugepages_usable(void)
-{
-	int fd = memfd_create("vrng-probe", MFD_CLOEXEC | MFD_HUGETLB);
-	void *page = MAP_FAILED;
-	struct statfs fs;
-
-	if (fd < 0)
-		return false;
-	/* Reserves a page of the default size; nothing is touched. */
-	if (fstatfs(fd, &fs) == 0)
-		page = mmap(NULL, (size_t)fs.f_bsize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-	if (page == MAP_FAILED)
-		return false;
-	munmap(page, (size_t)fs.f_bsize);
-	return true;
-}
+/* rte_vhost takes a megabyte for a ring of 32768 entries, and some kilobytes for each ring. */
+#define HEAP_MIB	   16
+#define HEAP_MIB_PER_GUEST 2
 
 static int first_cpu_not_in(const cpu_set_t *set, const unsigned *list, unsigned n)
 {
@@ -126,7 +109,7 @@ static int init_eal(int argc, char **argv, struct why *why)
 static int init_worked_out(
 	const struct options *opt, const cpu_set_t *cpus, char *program, struct why *why)
 {
-	static char lcores[EAL_LCORES_SZ], main_lcore[16];
+	static char lcores[EAL_LCORES_SZ], main_lcore[16], heap_mib[16];
 	char *argv[EAL_ARGS_MAX];
 	int argc = 0, main_id = 0, err;
 
@@ -142,14 +125,17 @@ static int init_worked_out(
 	argv[argc++] = (char *)"--no-pci";
 	argv[argc++] = (char *)"--no-telemetry";
 	argv[argc++] = (char *)"--iova-mode=va";
-	if (hugepages_usable()) {
-		argv[argc++] = (char *)"--in-memory";
-	} else {
-		argv[argc++] = (char *)"--no-huge";
-		argv[argc++] = (char *)"--no-shconf";
-		argv[argc++] = (char *)"-m";
-		argv[argc++] = (char *)"16";
-	}
+	/*
+	 * No hugepages: the lcores use none, and a heap that grows by them lets front-ends use up
+	 * the host's, and has the EAL handle SIGBUS meanwhile, which is guard.c's. It is all there
+	 * from the start, and is paid for when it is used.
+	 */
+	snprintf(heap_mib, sizeof(heap_mib), "%u",
+		HEAP_MIB + HEAP_MIB_PER_GUEST * opt->socket_count);
+	argv[argc++] = (char *)"--no-huge";
+	argv[argc++] = (char *)"--no-shconf";
+	argv[argc++] = (char *)"-m";
+	argv[argc++] = heap_mib;
 	if (opt->log_level != RTE_LOG_DEBUG)
 		argv[argc++] = (char *)"--log-level=lib.*:error";
 	argv[argc] = NULL;

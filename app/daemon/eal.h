@@ -4,8 +4,7 @@
 
 /*
  * Starting the EAL, and who runs where. When the user gave no EAL options they are worked out:
- * hugepages when a page is to be had (found out by trying), else plain memory; no PCI; one CPU for
- * control and the rest of what is asked for to poll.
+ * no hugepages; no PCI; one CPU for control and the rest of what is asked for to poll.
  */
 
 #include "options.h"

@@ -2,11 +2,13 @@
 #ifndef VRNG_GUEST_H
 #define VRNG_GUEST_H
 
+#include "penance.h"
 #include "rng_device.h"
 #include "spec.h"
 
-struct worker;
+struct guard;
 struct session;
+struct worker;
 
 /** How far the front-end of a guest has come. */
 enum guest_state {
@@ -35,6 +37,7 @@ struct guest {
 	struct worker *pinned;	 /* the only one that may serve it; NULL: any */
 	struct session *session; /* that is served, the newest; NULL: none */
 	bool draining;		 /* no new front-end may come */
+	struct penance penance;	 /* of whoever connects */
 
 	/* For others to see, by guest_state() and guest_lcore() */
 	uint32_t state;
@@ -42,9 +45,10 @@ struct guest {
 
 	/* LCORE: rw while attached; VHOST: rw while detached */
 	struct rng_device dev;
-	int vid;		/* of rte_vhost; fixed while attached */
-	struct dirty_log log;	/* of what is written to its memory */
-	uint16_t notified_used; /* last_used when rte_vhost was last asked to call the guest */
+	int vid;	      /* of rte_vhost, for the log */
+	struct dirty_log log; /* of what is written to its memory */
+	int call_fd;	      /* fixed while attached; -1: calls are not wanted, or not to be had */
+	struct guard *guard; /* of its connection; fixed while attached */
 
 	/* LCORE: rw, MAIN: ro. What the ring was found to lie about; NULL: nothing. */
 	const char *fault;

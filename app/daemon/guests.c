@@ -2,6 +2,7 @@
 #include "guests.h"
 
 #include "clock.h"
+#include "guard.h"
 #include "log.h"
 #include "session.h"
 #include "worker.h"
@@ -24,13 +25,18 @@ struct guests {
 int guests_create(const struct guests_config *cfg, struct guests **guests)
 {
 	struct guests *gs = calloc(1, sizeof(*gs));
+	int err;
 
 	if (gs == NULL)
 		return -ENOMEM;
 	gs->cfg = *cfg;
 	gs->changed_from = NEVER;
 	pthread_mutex_init(&gs->table.lock, NULL);
-	session_init(&gs->table);
+	err = session_init(&gs->table);
+	if (err != 0) {
+		free(gs);
+		return err;
+	}
 	*guests = gs;
 	return 0;
 }
@@ -354,9 +360,9 @@ static void report_fault(struct guest *g)
 	const char *fault = guest_fault(g);
 
 	if (fault != NULL && fault != g->told)
-		LOG_LIMITED(&limit, WARNING,
-			"guest %s: ring broken: %s; served again when its driver resets it",
-			g->spec.name, fault);
+		LOG_LIMITED(&limit, WARNING, "guest %s: ring broken: %s; served again when its %s",
+			g->spec.name, fault,
+			fault == guard_fault ? "front-end connects anew" : "driver resets it");
 	g->told = fault;
 }
 

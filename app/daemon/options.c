@@ -59,8 +59,8 @@ static const char usage[] =
 	"      --version             the version\n"
 	"\n"
 	"BYTES takes k, M, G, T (powers of 1000) or Ki, Mi, Gi, Ti (powers of 1024).\n"
-	"Without -- the EAL's options are worked out: hugepages if there are free ones, one\n"
-	"CPU for control. With -- the words before it go to the EAL as they are.\n";
+	"Without -- the EAL's options are worked out: no hugepages, one CPU\n"
+	"for control. With -- the words before it go to the EAL as they are.\n";
 
 enum {
 	OPT_MAX_REQUESTS = 256,

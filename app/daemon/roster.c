@@ -59,6 +59,17 @@ void roster_remove(struct roster *r, struct guest *g)
 	}
 }
 
+struct guest *roster_find(const struct roster *r, bool (*is)(const struct guest *g))
+{
+	for (unsigned i = 0; i < r->n_active; i++)
+		if (is(r->active[i]))
+			return r->active[i];
+	for (unsigned i = 0; i < r->n_parked; i++)
+		if (is(r->parked[i]))
+			return r->parked[i];
+	return NULL;
+}
+
 void roster_park(struct roster *r, unsigned i)
 {
 	r->parked[r->n_parked++] = r->active[i];

@@ -34,6 +34,9 @@ void roster_add(struct roster *r, struct guest *g);
 /** Forget a guest, if it is there. */
 void roster_remove(struct roster *r, struct guest *g);
 
+/** A guest, parked or not, of which 'is' says true; NULL: none. */
+struct guest *roster_find(const struct roster *r, bool (*is)(const struct guest *g));
+
 /** Do not look at active[i] until roster_unpark(). */
 void roster_park(struct roster *r, unsigned i);
 

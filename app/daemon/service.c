@@ -164,7 +164,6 @@ static int create_workers(struct service *s, const struct eal *eal)
 			.requests = budget_config(s, eal, i, 1, &s->exchanges[1]),
 			.epoch_ns = s->epoch_ns,
 			.turn_bytes = opt->turn_bytes,
-			.notify = session_notify,
 		};
 		int err = worker_create(&cfg, &s->workers[i]);
 

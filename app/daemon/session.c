@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "dpdk_compat.h"
 #include "session.h"
 
+#include "caller.h"
+#include "clock.h"
 #include "conn.h"
+#include "guard.h"
+#include "listener.h"
 #include "log.h"
+#include "message.h"
 #include "placement.h"
+#include "session_mem.h"
 #include "vhost_thread.h"
 #include "worker.h"
 
@@ -12,53 +17,21 @@
 #include <rte_vhost.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 
 #define REQUESTQ 0 /* the only virtqueue (virtio 1.3 §5.4.2) */
 
+/*
+ * How long the library's thread, which is everybody's, waits for the rest of a message whose head
+ * has come, or for room to answer. Front-ends send messages whole, and read the answers.
+ */
+#define WAIT_MS 20
+
 #define FEATURE(bit) (UINT64_C(1) << (bit))
-
-/*
- * What is offered. QEMU 7.2 hands the guest EVENT_IDX and INDIRECT_DESC, and RING_PACKED with
- * packed=on, whether we offer them or not, so we must. PROTOCOL_FEATURES, because without it a ring
- * is enabled as soon as it is kicked.
- */
-#define FEATURES                                                                       \
-	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_EVENT_IDX) |              \
-		FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | FEATURE(VIRTIO_F_RING_PACKED) | \
-		FEATURE(VHOST_F_LOG_ALL) | FEATURE(VHOST_USER_F_PROTOCOL_FEATURES))
-
-/*
- * Not PROTOCOL_F_STATUS: rte_vhost would wait for a DRIVER_OK that QEMU 7.2 never sends for this
- * device.
- */
-#define PROTOCOL_FEATURES \
-	(FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK) | FEATURE(VHOST_USER_PROTOCOL_F_LOG_SHMFD))
-
-/* Request codes of the vhost-user protocol that matter here. */
-enum {
-	MSG_GET_FEATURES = 1,
-	MSG_SET_OWNER = 3,
-	MSG_RESET_OWNER = 4,
-	MSG_SET_MEM_TABLE = 5,
-	MSG_GET_VRING_BASE = 11,
-	MSG_SET_VRING_CALL = 13,
-	MSG_SET_VRING_ERR = 14,
-	MSG_GET_PROTOCOL_FEATURES = 15,
-	MSG_SET_PROTOCOL_FEATURES = 16,
-	MSG_GET_QUEUE_NUM = 17,
-	MSG_SET_VRING_ENABLE = 18,
-	MSG_ADD_MEM_REG = 37,
-	MSG_REM_MEM_REG = 38,
-};
 
 struct session {
 	struct guest *guest;
@@ -69,8 +42,11 @@ struct session {
 	bool running;	     /* between new_device and destroy_device */
 	bool enabled;	     /* the ring, by the front-end */
 	bool mem_ok;	     /* the last memory table was accepted, and is sound */
-	bool mem_unsound;    /* it was accepted by the library, but is not sound */
 	bool ring_broken;    /* the ring lied: not served until it is stopped */
+	bool in_message;     /* it is worked on, or was refused by the library */
+	bool condemned;	     /* its connection is to end with the message that is worked on */
+	bool call_refused;   /* it was said that its call descriptor is none */
+	struct guard *guard; /* of its memory */
 	bool attached;	     /* the guest is with its worker, by this session */
 	bool placed;	     /* the guest has the worker that suits its memory */
 	const char *refused; /* what the log last said was wrong with the ring */
@@ -89,7 +65,11 @@ static pthread_mutex_t sessions_lock = PTHREAD_MUTEX_INITIALIZER;
 /* By vid. While MAIN ends a session, VHOST may already have given its vid to another one. */
 static struct session *sessions[RTE_MAX_VHOST_DEVICE];
 
-static struct log_limit limit;
+/* VHOST: rw. The session whose memory table is being changed: the library did not say yet. */
+static struct session *changing;
+
+/* One for what is wrong, which whoever comes and goes must not crowd out. */
+static struct log_limit limit, traffic;
 
 static struct session *find(int vid)
 {
@@ -105,35 +85,19 @@ static void set_state(struct guest *g, enum guest_state state)
 
 /* Setting up what the lcore works on */
 
-static const char *load_memory(struct guest *g, int vid)
+/* Who can be called without waiting: see caller.h. */
+static void load_call(struct session *s, int fd)
 {
-	struct guest_region regions[GUEST_MEM_REGIONS_MAX];
-	struct rte_vhost_memory *table;
-	const char *why = NULL;
+	static struct log_limit calls;
+	bool ok = fd < 0 || caller_can_call(fd);
 
-	if (rte_vhost_get_mem_table(vid, &table) != 0)
-		return "no memory table";
-	if (table->nregions > GUEST_MEM_REGIONS_MAX)
-		why = "more than 8 memory regions";
-	for (uint32_t i = 0; why == NULL && i < table->nregions; i++) {
-		const struct rte_vhost_mem_region *r = &table->regions[i];
-		uint64_t offset = r->host_user_addr - (uint64_t)(uintptr_t)r->mmap_addr;
-		struct stat st;
-
-		/* Beyond the end of its file a mapping is there, and touching it is fatal. */
-		if (fstat(r->fd, &st) != 0 || st.st_size < 0 || offset > (uint64_t)st.st_size ||
-			r->size > (uint64_t)st.st_size - offset)
-			why = "a memory region larger than its file";
-		regions[i] = (struct guest_region){
-			.gpa = r->guest_phys_addr,
-			.size = r->size,
-			.hva = (uint8_t *)(uintptr_t)r->host_user_addr,
-		};
-	}
-	if (why == NULL)
-		guest_mem_init(&g->dev.mem, regions, table->nregions, &why);
-	free(table);
-	return why;
+	s->guest->call_fd = ok ? fd : -1;
+	if (!ok && !s->call_refused)
+		LOG_LIMITED(&calls, WARNING,
+			"guest %s: its call descriptor is not an eventfd: it is served, but never "
+			"called",
+			s->guest->spec.name);
+	s->call_refused = !ok;
 }
 
 /*
@@ -142,11 +106,18 @@ static const char *load_memory(struct guest *g, int vid)
  */
 static void mark_dirty(void *arg, uint64_t gpa, uint64_t len_bytes)
 {
-	rte_vhost_log_write((int)(intptr_t)arg, gpa, len_bytes);
+	const struct guest *g = arg;
+
+	/* The log is the front-end's, too, and may be taken away. */
+	guard_expect(g->guard);
+	rte_vhost_log_write(g->vid, gpa, len_bytes);
+	guard_expect(NULL);
 }
 
-static const char *load_ring(struct guest *g, int vid)
+static const char *load_ring(struct session *s)
 {
+	struct guest *g = s->guest;
+	int vid = s->vid;
 	struct virtq_config cfg = {0};
 	struct rte_vhost_vring vring;
 	const char *why;
@@ -165,12 +136,17 @@ static const char *load_ring(struct guest *g, int vid)
 	cfg.packed = features & FEATURE(VIRTIO_F_RING_PACKED);
 	cfg.event_idx = features & FEATURE(VIRTIO_RING_F_EVENT_IDX);
 	cfg.indirect = features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
+	g->vid = vid;
 	if (features & FEATURE(VHOST_F_LOG_ALL)) {
-		g->log = (struct dirty_log){mark_dirty, (void *)(intptr_t)vid};
+		g->log = (struct dirty_log){mark_dirty, g};
 		cfg.log = &g->log;
 	}
-	rng_device_start(&g->dev, &cfg, &why);
-	return why;
+	if (rng_device_start(&g->dev, &cfg, &why) != 0)
+		return why;
+	load_call(s, vring.callfd);
+	/* What was completed before may be unknown to the driver. */
+	g->dev.call_owed = virtq_wants_call(&g->dev.vq);
+	return NULL;
 }
 
 static void refuse(struct session *s, const char *why)
@@ -187,11 +163,11 @@ static void resume(struct session *s)
 	const char *why;
 
 	if (s->attached || !s->running || !s->enabled || !s->mem_ok || s->ring_broken ||
-		g->session != s)
+		s->condemned || guard_is_hit(s->guard) || g->session != s)
 		return;
-	why = load_memory(g, s->vid);
+	why = session_mem_load(s->vid, &g->dev.mem);
 	if (why == NULL)
-		why = load_ring(g, s->vid);
+		why = load_ring(s);
 	if (why != NULL) {
 		refuse(s, why);
 		return;
@@ -200,9 +176,7 @@ static void resume(struct session *s)
 	if (!s->placed)
 		placement_choose(g);
 	s->placed = true;
-	g->vid = s->vid;
-	/* What was completed before may be unknown to the driver. */
-	g->dev.call_owed = virtq_wants_call(&g->dev.vq);
+	g->guard = s->guard;
 	s->attached = true;
 	worker_attach(g->worker, g);
 	set_state(g, GUEST_SERVED);
@@ -224,46 +198,10 @@ static void suspend(struct session *s)
 	rte_vhost_set_vring_base(s->vid, REQUESTQ, ring->last_avail, ring->last_used);
 }
 
-static int call_packed(const struct guest *g)
-{
-	struct rte_vhost_vring vring;
-
-	/* Not EAGAIN either: so many calls wait that one more is none. */
-	if (rte_vhost_get_vhost_vring(g->vid, REQUESTQ, &vring) == 0 && vring.callfd >= 0)
-		(void)eventfd_write(vring.callfd, 1);
-	return 0;
-}
-
-int session_notify(struct guest *g)
-{
-	const struct virtq_config *ring = &g->dev.vq.cfg;
-
-	/*
-	 * The library would decide again, by an index that does not tell one lap of a packed ring
-	 * from the next: it is right only when asked about every lap. virtq_wants_call() is.
-	 * The descriptor stays open as long as the guest is attached: before_message().
-	 */
-	if (ring->packed)
-		return call_packed(g);
-	/* The library decides by its own used index, which is not ours unless we say so. */
-	rte_vhost_set_vring_base(g->vid, REQUESTQ, ring->last_avail, ring->last_used);
-	/* Anything but "the lock is taken" will not get better by asking again. */
-	return rte_vhost_vring_call_nonblock(g->vid, REQUESTQ) == -EAGAIN ? -EAGAIN : 0;
-}
-
-/*
- * The front-end's ring stops, or it is gone. As suspend(), and where the library holds no lock, so
- * that a call that is owed can be made: this is the last chance for it.
- */
+/* The front-end's ring stops, or it is gone. */
 static void stop(struct session *s)
 {
-	struct guest *g = s->guest;
-
 	suspend(s);
-	if (s->running && g->session == s && g->vid == s->vid && g->dev.call_owed) {
-		session_notify(g);
-		g->dev.call_owed = false;
-	}
 	s->running = false;
 	s->ring_broken = false;
 	s->refused = NULL;
@@ -271,117 +209,127 @@ static void stop(struct session *s)
 
 /* Messages */
 
-static bool is_harmless(uint32_t request)
+/* End this connection: what it said last leaves nothing that could be served, or trusted. */
+static void condemn(struct session *s, const char *why)
 {
-	switch (request) {
-	case MSG_GET_FEATURES:
-	case MSG_SET_OWNER:
-	case MSG_SET_VRING_ERR:
-	case MSG_GET_PROTOCOL_FEATURES:
-	case MSG_SET_PROTOCOL_FEATURES:
-	case MSG_GET_QUEUE_NUM:
-		return true;
-	default:
-		return false;
+	if (!s->condemned)
+		refuse(s, why);
+	s->condemned = true;
+}
+
+/* after_message() is not called for what was refused: then the memory is unknown, or gone. */
+static void settle(void)
+{
+	struct session *s = changing;
+
+	changing = NULL;
+	guard_expect(NULL);
+	if (s != NULL)
+		condemn(s, "its memory table was refused");
+}
+
+/* Look at a message, and at who sent it, before the library does. */
+static void judge_message(struct session *s, const struct message *m, void *msg)
+{
+	if (!message_is_allowed(m->request)) {
+		condemn(s, "a message that no feature allows");
+		message_clear(msg);
+		conn_hang_up(&s->conn);
+		/* The library (22.11) keeps a descriptor of it that it can't map. */
+		if (m->request == MSG_SET_INFLIGHT_FD)
+			penance_strike(&s->guest->penance, clock_now_ns());
+	} else if (message_names_other_ring(m)) {
+		condemn(s, "a ring that the device does not have");
+	} else if (!conn_is_read(&s->conn)) {
+		condemn(s, "its front-end reads no answers");
 	}
 }
 
-/* How a message begins, whatever else the library has behind it. */
-struct message {
-	uint32_t request, flags, size;
-	uint32_t index, num; /* of the messages about one ring */
-};
-
-static struct message message_of(const void *msg)
-{
-	struct message m;
-
-	memcpy(&m, msg, sizeof(m));
-	return m;
-}
-
-static bool changes_memory(uint32_t request)
-{
-	return request == MSG_SET_MEM_TABLE || request == MSG_ADD_MEM_REG ||
-	       request == MSG_REM_MEM_REG;
-}
-
-/* Does the library look into the ring when it works on this message? */
-static bool touches_ring(uint32_t request)
-{
-	return !is_harmless(request) && !changes_memory(request) && request != MSG_RESET_OWNER &&
-	       request != MSG_GET_VRING_BASE && request != MSG_SET_VRING_CALL;
-}
-
-static enum rte_vhost_msg_result prepare(struct session *s, const void *msg)
+static void prepare(struct session *s, void *msg)
 {
 	struct message m = message_of(msg);
 
+	settle();
+	s->in_message = true;
+	judge_message(s, &m, msg);
+	if (s->condemned) /* by after_message() the latest; the library closes what came with it */
+		message_expect_no_reply(msg);
+	if (message_is_harmless(m.request))
+		return;
 	suspend(s);
 	/* The library says so only after it has acknowledged the message. */
 	if (m.request == MSG_SET_VRING_ENABLE && m.index == REQUESTQ && m.num == 0)
 		s->enabled = false;
 	/* Refused or half done: not ok until after_message() says so. */
-	if (changes_memory(m.request) || m.request == MSG_RESET_OWNER)
+	if (m.request == MSG_SET_MEM_TABLE || m.request == MSG_RESET_OWNER)
 		s->mem_ok = false;
-	/* It would read the ring where there may be no memory, which is the end of the process. */
-	if (s->mem_unsound && touches_ring(m.request))
-		return RTE_VHOST_MSG_RESULT_ERR;
-	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	if (m.request == MSG_SET_MEM_TABLE) {
+		changing = s;
+		/* The library looks into the rings before after_message(). */
+		guard_expect(s->guard);
+	}
 }
 
 static enum rte_vhost_msg_result before_message(int vid, void *msg)
 {
-	enum rte_vhost_msg_result result = RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	struct session *s;
 
-	if (is_harmless(message_of(msg).request))
-		return result;
 	pthread_mutex_lock(&sessions_lock);
 	s = find(vid);
 	if (s != NULL)
-		result = prepare(s, msg);
+		prepare(s, msg);
 	pthread_mutex_unlock(&sessions_lock);
-	return result;
-}
-
-/* Whoever waits for a call may not make the lcore wait. */
-static void unblock_call(const struct session *s)
-{
-	struct rte_vhost_vring vring;
-
-	if (rte_vhost_get_vhost_vring(s->vid, REQUESTQ, &vring) == 0 && vring.callfd >= 0)
-		fcntl(vring.callfd, F_SETFL, fcntl(vring.callfd, F_GETFL) | O_NONBLOCK);
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
 /* A memory table was accepted by the library, which does not look at the files behind it. */
 static void judge_memory(struct session *s)
 {
-	const char *why = load_memory(s->guest, s->vid);
+	const char *why = session_mem_load(s->vid, &s->guest->dev.mem);
 
 	s->mem_ok = why == NULL;
-	s->mem_unsound = why != NULL;
 	if (why != NULL)
-		refuse(s, why);
+		condemn(s, why);
+}
+
+static enum rte_vhost_msg_result conclude(struct session *s, void *msg)
+{
+	uint32_t request = message_of(msg).request;
+
+	s->in_message = false;
+	if (request == MSG_SET_MEM_TABLE) {
+		session_mem_cover(s->vid, s->guard);
+		changing = NULL;
+		guard_expect(NULL);
+	}
+	if (request == MSG_RESET_OWNER) /* the library has unmapped it */
+		guard_cover(s->guard, NULL, 0);
+	if (guard_is_hit(s->guard))
+		condemn(s, guard_fault);
+	if (s->guest->session == s && !s->condemned) {
+		if (request == MSG_SET_MEM_TABLE)
+			judge_memory(s);
+		resume(s);
+	}
+	/* The library closes what came with a message that nobody handled, and then hangs up. */
+	if (!s->condemned || !message_is_allowed(request))
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	message_expect_no_reply(msg);
+	return RTE_VHOST_MSG_RESULT_ERR;
 }
 
 /* Not called after a message that was refused. */
 static enum rte_vhost_msg_result after_message(int vid, void *msg)
 {
-	uint32_t request = message_of(msg).request;
+	enum rte_vhost_msg_result result = RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	struct session *s;
 
 	pthread_mutex_lock(&sessions_lock);
 	s = find(vid);
-	if (s != NULL && s->guest->session == s) {
-		if (changes_memory(request))
-			judge_memory(s);
-		if (request == MSG_SET_VRING_CALL)
-			unblock_call(s);
-		resume(s);
-	}
+	if (s != NULL)
+		result = conclude(s, msg);
 	pthread_mutex_unlock(&sessions_lock);
-	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	return result;
 }
 
 static const struct rte_vhost_user_extern_ops message_ops = {
@@ -417,6 +365,15 @@ static bool is_of_session(const struct conn *conn, void *guest)
 /* May a front-end come? One that is heard of before the end of the one before it may. */
 static bool may_connect(struct guest *g)
 {
+	static struct log_limit refusals;
+
+	if (!penance_is_over(&g->penance, clock_now_ns())) {
+		LOG_LIMITED(&refusals, WARNING,
+			"guest %s: a front-end on %s was refused: it broke messages off, again and "
+			"again; it may come back later",
+			g->spec.name, g->spec.path);
+		return false;
+	}
 	if (g->draining) {
 		LOG_LIMITED(&limit, WARNING,
 			"guest %s: a front-end on %s was refused: it is being drained",
@@ -446,12 +403,18 @@ static int begin_session(struct guest *g, int vid)
 	if (!may_connect(g))
 		return -1;
 	s = calloc(1, sizeof(*s));
-	if (s == NULL || rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0) {
+	if (s == NULL)
+		return -1;
+	s->conn = conn_find(g->spec.path, is_of_session, g);
+	conn_limit_waits(&s->conn, WAIT_MS);
+	s->guard = guard_open(s->conn.fd);
+	if (s->guard == NULL || rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0) {
+		guard_close(s->guard);
+		conn_close(&s->conn);
 		free(s);
 		return -1;
 	}
 	s->guest = g;
-	s->conn = conn_find(g->spec.path, is_of_session, g);
 	s->older = g->session;
 	s->vid = vid;
 	s->requests_before = stats_read(&g->dev.stats.requests);
@@ -461,7 +424,7 @@ static int begin_session(struct guest *g, int vid)
 	sessions[vid] = s;
 	worker_reseed(g->worker, false);
 	LOG_LIMITED(
-		&limit, INFO, "guest %s: front-end connected to %s", g->spec.name, g->spec.path);
+		&traffic, INFO, "guest %s: front-end connected to %s", g->spec.name, g->spec.path);
 	return 0;
 }
 
@@ -484,6 +447,10 @@ static void end_session(struct session *s)
 	struct session **link = &g->session;
 
 	suspend(s);
+	if (changing == s)
+		changing = NULL;
+	guard_close(s->guard);
+	conn_close(&s->conn);
 	while (*link != s)
 		link = &(*link)->older;
 	*link = s->older;
@@ -491,11 +458,23 @@ static void end_session(struct session *s)
 		set_state(g, GUEST_ALONE);
 	if (sessions[s->vid] == s)
 		sessions[s->vid] = NULL;
-	LOG_LIMITED(&limit, INFO,
+	LOG_LIMITED(&traffic, INFO,
 		"guest %s: front-end left %s after %" PRIu64 " requests, %" PRIu64 " bytes",
 		g->spec.name, g->spec.path, stats_read(&g->dev.stats.requests) - s->requests_before,
 		stats_read(&g->dev.stats.bytes) - s->bytes_before);
 	free(s);
+}
+
+/* The library gave up on a peer that is there: it did not get a message, and waited for it. */
+static void judge_end(struct session *s)
+{
+	static struct log_limit strikes;
+
+	if (s->in_message || s->condemned || guard_is_hit(s->guard) || !conn_is_live(&s->conn))
+		return;
+	LOG_LIMITED(&strikes, WARNING, "guest %s: its front-end broke a message off",
+		s->guest->spec.name);
+	penance_strike(&s->guest->penance, clock_now_ns());
 }
 
 static void on_destroy_connection(int vid)
@@ -504,8 +483,10 @@ static void on_destroy_connection(int vid)
 
 	pthread_mutex_lock(&sessions_lock);
 	s = find(vid);
-	if (s != NULL)
+	if (s != NULL) {
+		judge_end(s);
 		end_session(s);
+	}
 	pthread_mutex_unlock(&sessions_lock);
 }
 
@@ -517,7 +498,7 @@ static void run(struct session *s)
 	s->placed = false;
 	resume(s);
 	if (s->attached)
-		LOG_LIMITED(&limit, INFO, "guest %s: served by lcore %u, %sring of %u",
+		LOG_LIMITED(&traffic, INFO, "guest %s: served by lcore %u, %sring of %u",
 			g->spec.name, worker_lcore(g->worker),
 			g->dev.vq.cfg.packed ? "packed " : "", g->dev.vq.cfg.size);
 }
@@ -574,48 +555,21 @@ static const struct rte_vhost_device_ops device_ops = {
 	.vring_state_changed = on_vring_state_changed,
 };
 
-/* Sockets */
-
-static int listen_on(const char *path)
-{
-	uint64_t offered;
-	mode_t mask;
-	int rc;
-
-	if (rte_vhost_driver_register(path, 0) != 0) {
-		LOG(ERR, "cannot make a socket for %s: rte_vhost refused it", path);
-		return -EIO;
-	}
-	if (rte_vhost_driver_set_features(path, FEATURES) != 0 ||
-		rte_vhost_driver_get_protocol_features(path, &offered) != 0 ||
-		rte_vhost_driver_set_protocol_features(path, offered & PROTOCOL_FEATURES) != 0 ||
-		rte_vhost_driver_callback_register(path, &device_ops) != 0) {
-		LOG(ERR, "cannot set up the socket %s: rte_vhost refused it", path);
-		rte_vhost_driver_unregister(path);
-		return -EIO;
-	}
-	/* bind() must not make it with wider rights, not for a moment. */
-	mask = umask(0177);
-	rc = rte_vhost_driver_start(path);
-	umask(mask);
-	if (rc != 0) {
-		LOG(ERR, "cannot listen on %s: see the line before this one", path);
-		rte_vhost_driver_unregister(path);
-		return -EIO;
-	}
-	return 0;
-}
-
 /* MAIN's side */
 
-void session_init(struct guest_table *table)
+int session_init(struct guest_table *table)
 {
+	int err = guard_install(RTE_MAX_VHOST_DEVICE);
+
+	if (err != 0)
+		LOG(ERR, "cannot guard the guests' memory: %s", strerror(-err));
 	guests = table;
+	return err;
 }
 
 int session_add(struct guest *g)
 {
-	int err = listen_on(g->spec.path);
+	int err = listener_start(g->spec.path, &device_ops);
 
 	if (err == 0)
 		vhost_thread_wake();
@@ -627,8 +581,7 @@ static void hang_up(const struct guest *g)
 {
 	pthread_mutex_lock(&sessions_lock);
 	for (const struct session *s = g->session; s != NULL; s = s->older)
-		if (conn_is_live(&s->conn))
-			shutdown(s->conn.fd, SHUT_RDWR);
+		conn_hang_up(&s->conn);
 	pthread_mutex_unlock(&sessions_lock);
 }
 

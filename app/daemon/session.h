@@ -3,7 +3,8 @@
 #define VRNG_SESSION_H
 
 /*
- * The front-ends' side: sockets and protocol, by rte_vhost. The only module that knows rte_vhost.
+ * The front-ends' side: sockets and protocol, by rte_vhost. With session_mem.c, listener.c and
+ * vhost_thread.c the only module that knows rte_vhost.
  *
  * A session is one connection. While its front-end has the ring running and enabled, and what it
  * set up is sound, the guest of its socket is attached to a worker. Before any message that could
@@ -22,8 +23,13 @@
 
 #include "guest_table.h"
 
-/** Where the guest of a connection is looked for. Context: MAIN, before the first session_add(). */
-void session_init(struct guest_table *table);
+/**
+ * Guard guests' memory, and say where the guest of a connection is looked for.
+ *
+ * @return  0 or a negative errno, which was logged
+ * Context: MAIN, before the first session_add().
+ */
+int session_init(struct guest_table *table);
 
 /**
  * Listen on a guest's path. The socket is made with mode 0600; sockets_set_rights() may then widen
@@ -55,13 +61,5 @@ void session_pin(struct guest *g, struct worker *to);
 
 /** Let no new front-end come to a guest, or let it again. Context: MAIN. */
 void session_drain(struct guest *g, bool draining);
-
-/**
- * Notify the driver of an attached guest, or of a detached one in VHOST context.
- *
- * @return  0; -EAGAIN when a message of its front-end is being worked on: ask again
- * Context: LCORE that owns 'g', or VHOST. No locks that wait.
- */
-int session_notify(struct guest *g);
 
 #endif

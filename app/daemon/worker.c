@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker.h"
 
+#include "caller.h"
 #include "clock.h"
+#include "guard.h"
 #include "log.h"
 #include "roster.h"
 #include "secret_mem.h"
@@ -22,12 +24,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/*
- * rte_vhost keeps its own index of what it last signalled on a split ring, modulo 65,536, and
- * compares: it must be asked before it could take a long way for a short one.
- */
-#define NOTIFY_AT_LEAST_EVERY 16384
-
 /* How often a caller looks for the lcore's answer before it gives up its CPU. */
 #define CALL_SPINS 1000
 
@@ -46,8 +42,8 @@ struct worker {
 	unsigned lcore;
 	bool shared_cpu;
 	uint64_t epoch_ns;
-	int (*notify)(struct guest *g);
 	struct nonce nonce;
+	struct caller *caller;	     /* LCORE: rw, while it runs */
 	struct keystream *keystream; /* LCORE: rw, while it runs; NULL: no DRBG */
 
 	/* LCORE: rw */
@@ -57,6 +53,7 @@ struct worker {
 	struct rng_supply supply;
 	struct roster roster; /* of the attached guests */
 	unsigned starved;     /* guests that found no bytes in this sweep */
+	uint32_t hits_seen;   /* guard_hits() when it was last looked after */
 
 	/* LCORE: rw, VHOST: ro */
 	unsigned n_attached;
@@ -152,13 +149,19 @@ int worker_create(const struct worker_config *cfg, struct worker **worker)
 	w->lcore = cfg->lcore;
 	w->shared_cpu = cfg->shared_cpu;
 	w->epoch_ns = cfg->epoch_ns;
-	w->notify = cfg->notify;
 	w->supply.bytes = &w->bytes;
 	w->supply.requests = &w->requests;
 	w->supply.entropy = &w->entropy;
 	w->supply.turn_bytes = cfg->turn_bytes;
 	pthread_mutex_init(&w->call_lock, NULL);
-	err = create_budgets(w, cfg);
+	err = caller_create(&w->caller);
+	if (err == 0 && caller_flaw(w->caller) != 0)
+		LOG(WARNING,
+			"no asynchronous I/O (%s): a hostile front-end can make lcore %u wait when it "
+			"calls its guest; allow io_setup(2), or raise fs.aio-max-nr",
+			strerror(-caller_flaw(w->caller)), w->lcore);
+	if (err == 0)
+		err = create_budgets(w, cfg);
 	if (err == 0)
 		err = create_entropy(w, cfg);
 	if (err != 0) {
@@ -177,6 +180,7 @@ void worker_destroy(struct worker *w)
 	free(w->accounts);
 	entropy_fini(&w->entropy);
 	keystream_destroy(w->keystream);
+	caller_destroy(w->caller);
 	secret_free(w, sizeof(*w));
 }
 
@@ -204,21 +208,18 @@ unsigned worker_load(const struct worker *w)
 
 static void notify(struct worker *w, struct guest *g)
 {
-	if (w->notify(g) != 0)
+	/* Anything but a kernel without memory will not get better by asking again. */
+	if (g->call_fd >= 0 && caller_call(w->caller, g->call_fd) == -EAGAIN)
 		return;
-	g->notified_used = g->dev.vq.cfg.last_used;
-	if (g->dev.call_owed)
-		stats_add(&g->dev.stats.calls, 1);
+	stats_add(&g->dev.stats.calls, g->call_fd >= 0);
 	g->dev.call_owed = false;
 }
 
-static inline bool notify_is_due(const struct guest *g)
+/* Leave a guest alone until it is attached anew. */
+static void break_off(struct worker *w, struct guest *g)
 {
-	const struct virtq_config *ring = &g->dev.vq.cfg;
-
-	return g->dev.call_owed ||
-	       (!ring->packed &&
-		       (uint16_t)(ring->last_used - g->notified_used) >= NOTIFY_AT_LEAST_EVERY);
+	__atomic_store_n(&g->fault, g->dev.vq.broken, __ATOMIC_RELEASE);
+	roster_remove(&w->roster, g);
 }
 
 /* Give active[i] its turn. True when something was done. */
@@ -227,11 +228,10 @@ static bool turn(struct worker *w, unsigned i)
 	struct guest *g = w->roster.active[i];
 	enum rng_result r = rng_device_poll(&g->dev, &w->supply);
 
-	if (notify_is_due(g))
+	if (g->dev.call_owed)
 		notify(w, g);
 	if (r == RNG_BROKEN) {
-		__atomic_store_n(&g->fault, g->dev.vq.broken, __ATOMIC_RELEASE);
-		roster_remove(&w->roster, g);
+		break_off(w, g);
 		return true;
 	}
 	if (r == RNG_WAIT && !g->dev.starved && !g->dev.call_owed) {
@@ -282,6 +282,8 @@ static bool answer_call(struct worker *w)
 	case CALL_DETACH:
 		roster_remove(&w->roster, g);
 		rng_device_stop(&g->dev, &w->supply);
+		if (g->dev.call_owed)
+			notify(w, g);
 		count_attached(w, -1);
 		break;
 	case CALL_CHANGE:
@@ -346,6 +348,24 @@ static bool take_turns(struct worker *w)
 	return busy;
 }
 
+static bool is_hit(const struct guest *g)
+{
+	return guard_is_hit(g->guard);
+}
+
+/* Somebody's memory was taken away, maybe one of ours: it goes on no further than this sweep. */
+static void drop_hit(struct worker *w)
+{
+	struct guest *g;
+
+	w->hits_seen = guard_hits();
+	while ((g = roster_find(&w->roster, is_hit)) != NULL) {
+		g->dev.vq.broken = guard_fault;
+		stats_add(&g->dev.stats.broken, 1);
+		break_off(w, g);
+	}
+}
+
 static void sweep(struct worker *w)
 {
 	bool busy;
@@ -355,6 +375,8 @@ static void sweep(struct worker *w)
 	if (__builtin_expect(__atomic_load_n(&w->reseed, __ATOMIC_RELAXED) != 0, 0))
 		reseed(w);
 	busy = take_turns(w);
+	if (__builtin_expect(guard_hits() != w->hits_seen, 0))
+		drop_hit(w);
 	/* Who found nothing in this sweep has a part of what comes before the next, or in it. */
 	w->supply.sharers = w->starved;
 	w->starved = 0;

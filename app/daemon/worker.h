@@ -7,8 +7,9 @@
  *
  * The loop gives each attached guest that has work a bounded turn after the other; those that wait
  * for their allowance are left alone until it may have come. It takes no lock, allocates
- * and logs nothing, and makes one system call only: the write to a guest's call descriptor, in
- * 'notify'. (Where the lcore has no CPU of its own it also yields when there is nothing to do.)
+ * and logs nothing, and makes one system call only: that which signals a guest's call descriptor
+ * (see caller.h). (Where the lcore has no CPU of its own it also yields when there is nothing to
+ * do.)
  *
  * A guest's accounts are with one worker from worker_join() to worker_leave(), also while nobody is
  * connected: in fair sharing others use its share then. In between its ring comes and goes by
@@ -35,12 +36,6 @@ struct worker_config {
 	struct budget_config bytes, requests; /* but for the memory, which is the worker's */
 	uint64_t epoch_ns;		      /* of CLOCK_MONOTONIC: when the first period starts */
 	uint64_t turn_bytes;		      /* what one guest may be given in one turn */
-
-	/**
-	 * Notify the driver of 'g'. Context: LCORE.
-	 * @return 0 when that is done; -EAGAIN: ask again
-	 */
-	int (*notify)(struct guest *g);
 };
 
 /** @return 0 or a negative errno. Context: MAIN. */
@@ -93,10 +88,7 @@ void worker_change_terms(struct worker *w, const struct worker_change *changes, 
 /** Let the lcore serve a guest whose device was started. Context: VHOST, MAIN. */
 void worker_attach(struct worker *w, struct guest *g);
 
-/**
- * Take an attached guest back, its device stopped. A call may then be owed to it.
- * Context: VHOST, MAIN.
- */
+/** Take an attached guest back, its device stopped. Context: VHOST, MAIN. */
 void worker_detach(struct worker *w, struct guest *g);
 
 #endif

@@ -26,8 +26,14 @@ void guest_init(struct guest *g, const struct guest_cfg *cfg)
 	for (unsigned i = 0; i < g->cfg.nr_regions; i++) {
 		uint64_t step = g->cfg.neighbours ? g->cfg.region_bytes : GUEST_GAP;
 
-		assert_int_equal(
-			guest_ram_add_memfd(&g->ram, GUEST_GPA + i * step, g->cfg.region_bytes), 0);
+		struct guest_ram_region_cfg region = {
+			.gpa = GUEST_GPA + i * step,
+			.size_bytes = g->cfg.region_bytes,
+			.backing = g->cfg.huge ? GUEST_RAM_HUGETLB : GUEST_RAM_MEMFD,
+			.unsealable = g->cfg.unsealable,
+		};
+
+		assert_int_equal(guest_ram_add(&g->ram, &region), 0);
 	}
 	drv_cfg = (struct driver_cfg){
 		.size = g->cfg.queue_size,

@@ -34,6 +34,8 @@ struct guest_cfg {
 	unsigned nr_regions;   /* 0: 1. The queue is in the first */
 	uint64_t region_bytes; /* 0: 4 MiB */
 	bool neighbours;       /* regions follow each other in guest-physical space */
+	bool unsealable;       /* the memory can be truncated, whatever the back-end does */
+	bool huge;	       /* it is of hugepages */
 };
 
 struct guest {

@@ -434,38 +434,59 @@ static void test_nonsense(void **state)
 	honest_stop(&r->honest);
 }
 
+/* Write until it would block; then let it block. */
+static int stuff(int fd)
+{
+	static const char junk[4096];
+
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	while (write(fd, junk, sizeof(junk)) > 0)
+		;
+	while (write(fd, junk, 1) > 0)
+		;
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	return fd;
+}
+
 /*
- * A call descriptor whose write blocks, with calls asked for: an eventfd at its limit, and a full
- * pipe. The lcore serves others as well and must not hang.
+ * A call descriptor whose write blocks, with calls asked for: an eventfd at its limit, a full pipe,
+ * a full socket. The lcore serves others as well and must not hang; O_NONBLOCK is the front-end's,
+ * too, which clears it again after the daemon has had its say.
  */
 static void test_blocking_call_descriptor(void **state)
 {
 	uint64_t almost = UINT64_MAX - 1;
 	struct rude *r = *state;
-	int fds[2], event = eventfd(0, EFD_CLOEXEC);
-	char byte = 0;
+	int pipe_fds[2], socks[2], event = eventfd(0, EFD_CLOEXEC), call_fds[3];
 
 	assert_int_equal(write(event, &almost, sizeof(almost)), sizeof(almost));
-	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	assert_int_equal(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
-	while (write(fds[1], &byte, 1) == 1)
-		;
-	assert_int_equal(fcntl(fds[1], F_SETFL, 0), 0);
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks), 0);
+	call_fds[0] = event;
+	call_fds[1] = stuff(pipe_fds[1]);
+	call_fds[2] = stuff(socks[0]);
 	rude_new_guest(r, &(struct guest_cfg){.event_idx = true});
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(call_fds); i++) {
 		rude_connect(r);
-		send_u64(&r->guest, VHOST_USER_SET_VRING_CALL, 0, i == 0 ? event : fds[1]);
+		send_u64(&r->guest, VHOST_USER_SET_VRING_CALL, 0, call_fds[i]);
+		assert_int_equal(fcntl(call_fds[i], F_SETFL, 0), 0);
 		for (unsigned j = 0; j < 5; j++) {
+			struct driver_used used;
+
+			assert_int_equal(fcntl(call_fds[i], F_SETFL, 0), 0);
 			(void)driver_calls_on(&r->guest.drv);
 			guest_request(&r->guest, r->guest.scratch_gpa, 64, 0);
-			sleep_ms(2);
+			guest_must_take(&r->guest, &used);
 			rude_check_others(r);
 		}
 		rude_recover_by_reconnect(r);
 	}
+	assert_true(daemon_said(&r->daemon, "its call descriptor is not an eventfd"));
 	close(event);
-	close(fds[0]);
-	close(fds[1]);
+	for (unsigned i = 0; i < 2; i++) {
+		close(pipe_fds[i]);
+		close(socks[i]);
+	}
 	honest_stop(&r->honest);
 }
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_LISTENER_H
+#define VRNG_LISTENER_H
+
+/* A socket of rte_vhost's, and the features that are offered on it. A part of session.c. */
+
+struct rte_vhost_device_ops;
+
+/**
+ * Make the socket at 'path', with mode 0600, and listen. rte_vhost_driver_unregister() ends it.
+ *
+ * @return  0 or a negative errno, which was logged
+ * Context: MAIN.
+ */
+int listener_start(const char *path, const struct rte_vhost_device_ops *ops);
+
+#endif
