@@ -29,6 +29,8 @@ for package in "${BUILD[@]}"; do
     lib*-dev) CROSS_ARM64+=("$package:arm64") ;;
     esac
 done
+# What fuzz.sh runs. The runtime, which libFuzzer is in, is added as for lint.
+FUZZ=(clang llvm)
 # What lint.sh runs. The runtime of clang's sanitizers is added by version.
 LINT=(clang clang-format clang-tidy cppcheck shellcheck codespell python3 flake8)
 
@@ -45,6 +47,7 @@ groups (default: build test guest):
   test    what runs the tests
   guest   QEMU, and what packs the guest's initramfs
   bench   what scripts/compare.sh draws with
+  fuzz    clang, llvm-cov, for scripts/fuzz.sh
   matrix  debootstrap, for scripts/matrix.sh
   cross-arm64
           what cross-builds for arm64, where dpkg knows that architecture
@@ -89,9 +92,9 @@ for arg in "$@"; do
         exit 0
         ;;
     --dry-run) dry_run=yes ;;
-    build | test | guest | bench | matrix | cross-arm64 | lint) groups+=("$arg") ;;
+    build | test | guest | bench | fuzz | matrix | cross-arm64 | lint) groups+=("$arg") ;;
     *)
-        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, matrix, cross-arm64, lint\n' \
+        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, fuzz, matrix, cross-arm64, lint\n' \
             "$arg" >&2
         exit 2
         ;;
@@ -106,6 +109,7 @@ for group in "${groups[@]}"; do
     test) wanted+=("${TEST[@]}") ;;
     guest) wanted+=("${GUEST[@]}") ;;
     bench) wanted+=("${BENCH[@]}") ;;
+    fuzz) wanted+=("${FUZZ[@]}") ;;
     matrix) wanted+=("${MATRIX[@]}") ;;
     cross-arm64) wanted+=("${CROSS_ARM64[@]}") ;;
     lint) wanted+=("${LINT[@]}") ;;
@@ -122,7 +126,7 @@ for package in "${wanted[@]}"; do
     installed "$package" || missing+=("$package")
 done
 case " ${groups[*]} " in
-*' lint '*)
+*' lint '* | *' fuzz '*)
     runtime=$(clang_runtime)
     if [[ -z $runtime ]]; then
         # apt does not know clang yet: the lists are empty and are fetched
