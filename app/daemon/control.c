@@ -54,8 +54,8 @@ static size_t line_of(const struct client *cl)
 	return end != NULL ? (size_t)(end - cl->in) + 1 : 0;
 }
 
-static void answer(struct client *cl, const struct request *r, int err, json_t *result,
-	const struct why *why)
+static void answer(
+	struct client *cl, const struct request *r, int err, json_t *result, const struct why *why)
 {
 	cl->out = request_answer(r, err, result, why);
 	cl->out_sent = 0;
@@ -147,8 +147,7 @@ static void handle_client(void *arg, uint32_t ready)
 	if (cl->out == NULL && (cl->failed || (cl->ended && !has_work(cl))))
 		useful = false;
 	if (useful)
-		events_change(cl->control->events, &cl->handler,
-			has_work(cl) ? EPOLLOUT : EPOLLIN);
+		events_change(cl->control->events, &cl->handler, has_work(cl) ? EPOLLOUT : EPOLLIN);
 	else
 		close_client(cl);
 }

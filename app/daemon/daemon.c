@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include "budget.h"
+#include "commands.h"
 #include "log.h"
 #include "vhost_thread.h"
 #include "worker.h"
@@ -41,7 +42,7 @@ static int make_specs(struct daemon *d, struct why *why)
 	if (opt->socket_group != NULL && sockets_find_group(opt->socket_group, &d->socket_gid) != 0)
 		return why_set(why, -ENOENT, "--socket-group '%s' is no group of this system",
 			opt->socket_group);
-	d->specs = calloc(opt->socket_count, sizeof(d->specs[0]));
+	d->specs = calloc(opt->socket_count + 1, sizeof(d->specs[0]));
 	if (d->specs == NULL)
 		return why_set(why, -ENOMEM, "no memory for %u guests", opt->socket_count);
 	for (; d->n_specs < opt->socket_count; d->n_specs++)
@@ -56,13 +57,16 @@ static int make_specs(struct daemon *d, struct why *why)
 static int prepare_sockets(struct daemon *d, struct why *why)
 {
 	const char **paths = calloc(d->n_specs + 1, sizeof(paths[0]));
+	unsigned n = d->n_specs;
 	int err;
 
 	if (paths == NULL)
 		return why_set(why, -ENOMEM, "no memory for %u guests", d->n_specs);
 	for (unsigned i = 0; i < d->n_specs; i++)
 		paths[i] = d->specs[i].path;
-	err = sockets_prepare(paths, d->n_specs, LOCK_WAIT_S, &d->lock, why);
+	if (d->opt.control_socket != NULL)
+		paths[n++] = d->opt.control_socket;
+	err = sockets_prepare(paths, n, LOCK_WAIT_S, &d->lock, why);
 	free(paths);
 	return err;
 }
@@ -113,7 +117,6 @@ static int start_guests(struct daemon *d, struct why *why)
 	err = guests_check(d->guests, d->specs, d->n_specs, why);
 	if (err == 0)
 		err = guests_start(d->guests, d->specs, d->n_specs, why);
-	sockets_unlock(&d->lock);
 	return err;
 }
 
@@ -157,6 +160,10 @@ static int start(struct daemon *d, const sigset_t *signals, struct why *why)
 		err = service_start(d->service, &d->eal, why);
 	if (err == 0)
 		err = start_guests(d, why);
+	if (err == 0 && d->opt.control_socket != NULL)
+		err = control_create(
+			d->events, d->opt.control_socket, commands_do, d, &d->control, why);
+	sockets_unlock(&d->lock);
 	return err;
 }
 
@@ -185,17 +192,19 @@ static void say_what_is_served(const struct daemon *d)
 	struct worker *const *workers = service_workers(d->service);
 	unsigned n_workers = service_n_workers(d->service);
 	const struct options *opt = &d->opt;
-	char lcores[256] = "", budget[192], range[16] = "";
+	char lcores[256] = "", budget[192], where[SOCKETS_PATH_SIZE + 8] = "", range[16] = "";
 	size_t len = 0;
 
 	for (unsigned i = 0; i < n_workers && len < sizeof(lcores); i++)
 		len += (size_t)snprintf(lcores + len, sizeof(lcores) - len, "%s%u",
 			i > 0 ? "," : "", worker_lcore(workers[i]));
 	describe_budget(opt, budget, sizeof(budget));
-	if (d->n_specs > 1)
-		snprintf(range, sizeof(range), "..%u", d->n_specs - 1);
-	LOG(NOTICE, "serving %u guest%s at %s0%s from %s%s%s, lcore%s %s polling, %s", d->n_specs,
-		d->n_specs > 1 ? "s" : "", opt->socket_path, range, opt->sources[0],
+	if (opt->socket_count > 0)
+		snprintf(where, sizeof(where), " at %s0", opt->socket_path);
+	if (opt->socket_count > 1)
+		snprintf(range, sizeof(range), "..%u", opt->socket_count - 1);
+	LOG(NOTICE, "serving %u guest%s%s%s from %s%s%s, lcore%s %s polling, %s", d->n_specs,
+		d->n_specs != 1 ? "s" : "", where, range, opt->sources[0],
 		opt->n_sources > 1 ? " and others" : "", opt->drbg ? " through CTR_DRBG" : "",
 		n_workers > 1 ? "s" : "", lcores, budget);
 	if (opt->drbg)
@@ -232,8 +241,18 @@ int daemon_serve(struct daemon *d, const sigset_t *signals, struct why *why)
 	return 0;
 }
 
+void daemon_drain(struct daemon *d, bool draining)
+{
+	if (draining != d->draining)
+		LOG(NOTICE, "%s",
+			draining ? "draining: no new front-end may come" : "not draining");
+	d->draining = draining;
+	guests_drain(d->guests, NULL, draining);
+}
+
 void daemon_end(struct daemon *d)
 {
+	control_destroy(d->control);
 	guests_destroy(d->guests);
 	if (d->service != NULL)
 		service_stop(d->service);

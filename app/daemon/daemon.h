@@ -9,6 +9,7 @@
  * Context: MAIN.
  */
 
+#include "control.h"
 #include "eal.h"
 #include "events.h"
 #include "guests.h"
@@ -28,6 +29,7 @@ struct daemon {
 	struct guests *guests;
 	struct events *events;
 	struct event_handler signals; /* a signalfd */
+	struct control *control;      /* NULL: none */
 	bool draining;		      /* end when the last guest has gone */
 	bool ending;
 };
@@ -46,6 +48,9 @@ int daemon_prepare(struct daemon *d, struct why *why);
  * @param signals  which are blocked, and are for MAIN
  */
 int daemon_serve(struct daemon *d, const sigset_t *signals, struct why *why);
+
+/** Let no new front-end come, and end when the last one has gone; or stop that. */
+void daemon_drain(struct daemon *d, bool draining);
 
 /** End what was started, and free. A zeroed one is fine. */
 void daemon_end(struct daemon *d);

@@ -293,7 +293,9 @@ void guests_limit(struct guests *gs, const struct limits *limits)
 
 void guests_drain(struct guests *gs, struct guest *g, bool draining)
 {
-	session_drain(g, draining);
+	for (unsigned i = 0; i < gs->table.n; i++)
+		if (g == NULL || g == gs->table.all[i])
+			session_drain(gs->table.all[i], draining);
 	if (draining)
 		guests_tick(gs);
 }

@@ -78,7 +78,11 @@ int guests_change(struct guests *gs, struct guest *g, const struct spec *spec, s
 /** Change what all of them together may have. */
 void guests_limit(struct guests *gs, const struct limits *limits);
 
-/** Let no new front-end come to a guest, and remove it when it has none; or stop that. */
+/**
+ * Let no new front-end come to a guest, and remove it when it has none; or stop that.
+ *
+ * @param g  NULL: all that there are
+ */
 void guests_drain(struct guests *gs, struct guest *g, bool draining);
 
 /** Is there anything that guests_settle() has yet to do? */

@@ -70,6 +70,11 @@ void log_setup(int level)
 		log_type = RTE_LOGTYPE_USER1;
 	rte_openlog_stream(level == RTE_LOG_DEBUG ? stderr : stream);
 	rte_log_set_global_level(RTE_LOG_DEBUG);
+	log_set_level(level);
+}
+
+void log_set_level(int level)
+{
 	rte_log_set_level_pattern("lib.*", level == RTE_LOG_DEBUG ? RTE_LOG_DEBUG : RTE_LOG_ERR);
 	rte_log_set_level((uint32_t)log_type, (uint32_t)level);
 }

@@ -44,4 +44,7 @@ bool log_limit_pass(struct log_limit *limit);
  */
 void log_setup(int level);
 
+/** Log more, or less, from now on. Context: MAIN. */
+void log_set_level(int level);
+
 #endif

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "budget.h"
+#include "names.h"
 #include "parse.h"
 #include "version.h"
 
@@ -19,7 +20,7 @@ static const char usage[] =
 	"Give virtual machines a virtio random number generator over vhost-user.\n"
 	"\n"
 	"  -s, --socket-path PATH    socket to serve; guests connect to PATH0, PATH1, ...\n"
-	"                            (required)\n"
+	"                            (required, unless there is --control-socket)\n"
 	"  -c, --socket-count N      number of sockets, one guest each: 1 to 511 (1)\n"
 	"  -m, --max-bytes BYTES     what all guests together may read in a period: 1 to\n"
 	"                            2^63-1; each socket has an equal share (no limit)\n"
@@ -54,6 +55,8 @@ static const char usage[] =
 	"      --socket-group GROUP  group of the sockets, name or number\n"
 	"      --lcores LIST         CPUs that poll, as 2,4-6; after -- : lcores of the EAL\n"
 	"                            (one, not the one that controls)\n"
+	"      --control-socket PATH where the daemon is told what to do while it runs, by\n"
+	"                            dpdk-vhost-rng-ctl.py or in JSON (none)\n"
 	"      --log-level LEVEL     error, warning, notice, info or debug (info)\n"
 	"  -h, --help                this text\n"
 	"      --version             the version\n"
@@ -79,6 +82,7 @@ enum {
 	OPT_SOCKET_MODE,
 	OPT_SOCKET_GROUP,
 	OPT_LCORES,
+	OPT_CONTROL_SOCKET,
 	OPT_LOG_LEVEL,
 	OPT_VERSION,
 };
@@ -108,16 +112,12 @@ static const struct option long_options[] = {
 	{"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
 	{"socket-group", required_argument, NULL, OPT_SOCKET_GROUP},
 	{"lcores", required_argument, NULL, OPT_LCORES},
+	{"control-socket", required_argument, NULL, OPT_CONTROL_SOCKET},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{NULL, 0, NULL, 0},
 };
-
-static const struct {
-	const char *name;
-	int level;
-} log_levels[] = {{"error", 4}, {"warning", 5}, {"notice", 6}, {"info", 7}, {"debug", 8}};
 
 __attribute__((format(printf, 1, 2))) static enum options_result refuse(const char *format, ...)
 {
@@ -143,17 +143,6 @@ static int parse_octal(const char *s, mode_t *mode)
 		return -EINVAL;
 	*mode = (mode_t)v;
 	return 0;
-}
-
-static int parse_log_level(const char *s, int *level)
-{
-	for (unsigned i = 0; i < sizeof(log_levels) / sizeof(log_levels[0]); i++) {
-		if (strcmp(s, log_levels[i].name) == 0) {
-			*level = log_levels[i].level;
-			return 0;
-		}
-	}
-	return -EINVAL;
 }
 
 /* Digits, and perhaps a point and digits. */
@@ -390,8 +379,14 @@ static enum options_result parse_one(int c, const char *arg, struct options *opt
 				"as 2,4-6",
 				arg, OPTIONS_LCORES_MAX);
 		break;
+	case OPT_CONTROL_SOCKET:
+		if (arg[0] == '\0')
+			return refuse("--control-socket is empty: give a path such as "
+				      "/run/rng-control.sock");
+		opt->control_socket = arg;
+		break;
 	case OPT_LOG_LEVEL:
-		if (parse_log_level(arg, &opt->log_level) != 0)
+		if (names_find_log_level(arg, &opt->log_level) != 0)
 			return refuse(
 				"--log-level '%s' is not error, warning, notice, info or debug",
 				arg);
@@ -413,7 +408,6 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 	int c;
 
 	*opt = (struct options){
-		.socket_count = 1,
 		.period_ms = 65536,
 		.max_bytes = BUDGET_UNLIMITED,
 		.max_requests = BUDGET_UNLIMITED,
@@ -452,16 +446,20 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 	}
 	if (optind < argc)
 		return refuse("'%s' is not an option", argv[optind]);
-	if (opt->socket_path == NULL)
+	if (opt->socket_path == NULL && opt->control_socket == NULL)
 		return refuse("--socket-path is missing: give a path such as /run/rng.sock");
+	if (opt->socket_path == NULL && opt->socket_count > 0)
+		return refuse("--socket-count is for --socket-path: add that, or leave it out");
+	if (opt->socket_path != NULL && opt->socket_count == 0)
+		opt->socket_count = 1;
 	if (opt->drbg_only != NULL && !opt->drbg)
 		return refuse(
 			"%s is for --source-mode drbg: add that, or leave it out", opt->drbg_only);
 	for (unsigned i = 0; i < opt->n_rules; i++)
 		if (opt->rules[i].last >= opt->socket_count)
 			return refuse("--guest names socket %" PRIu64
-				      ", but --socket-count has only 0 to %" PRIu32,
-				opt->rules[i].last, opt->socket_count - 1);
+				      ", but --socket-count has only %" PRIu32,
+				opt->rules[i].last, opt->socket_count);
 	if (opt->n_sources == 0)
 		opt->sources[opt->n_sources++] = "/dev/urandom";
 	return OPTIONS_RUN;

@@ -37,7 +37,7 @@ struct options_rule {
 };
 
 struct options {
-	const char *socket_path;
+	const char *socket_path; /* NULL: no guests to begin with */
 	uint32_t socket_count;
 	uint32_t period_ms;
 	uint64_t max_bytes;    /* BUDGET_UNLIMITED when not given */
@@ -61,7 +61,8 @@ struct options {
 	const char *socket_group; /* NULL: leave it */
 	unsigned n_lcores;	  /* 0: choose */
 	unsigned lcores[OPTIONS_LCORES_MAX];
-	int log_level; /* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */
+	const char *control_socket; /* NULL: none */
+	int log_level;		    /* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */
 };
 
 enum options_result {

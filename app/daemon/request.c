@@ -44,7 +44,8 @@ int request_parse(const char *line, size_t len, struct request *r, struct why *w
 	memset(r, 0, sizeof(*r));
 	r->root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
 	if (r->root == NULL)
-		return why_set(why, -EPROTO, "not JSON: %s, at byte %d", error.text, error.position);
+		return why_set(
+			why, -EPROTO, "not JSON: %s, at byte %d", error.text, error.position);
 	if (!json_is_object(r->root))
 		return why_set(why, -EPROTO, "not a JSON object: send {\"command\": ...}");
 	r->id = json_object_get(r->root, "id");
@@ -80,7 +81,8 @@ int request_only(const struct request *r, const char *const *keys, struct why *w
 	const char *key;
 	json_t *value;
 
-	json_object_foreach (r->root, key, value) {
+	json_object_foreach(r->root, key, value)
+	{
 		if (is_among(key, keys) || is_among(key, always))
 			continue;
 		return why_set(why, -EINVAL, "\"%s\" is nothing that %s takes", key, r->command);

@@ -228,7 +228,7 @@ static void test_guest_rules(void **state)
 {
 	struct outcome o = PARSE("-s", "/a", "--guest", "1-2,weight=3", "-c", "2");
 
-	assert_refusal(&o, "socket 2", "only 0 to 1");
+	assert_refusal(&o, "socket 2", "only 2");
 	o = PARSE("-s", "/a", "--guest", "1-2,weight=3", "-c", "3", "--guest", "1,cap=1k,burst=0");
 	assert_int_equal(o.result, OPTIONS_RUN);
 	assert_int_equal(o.opt.n_rules, 2);
@@ -239,6 +239,24 @@ static void test_guest_rules(void **state)
 	assert_int_equal(o.opt.rules[1].cap, 1000);
 	assert_int_equal(o.opt.rules[1].burst, 0);
 	assert_true(o.opt.rules[1].weight == OPTIONS_AS_IT_WAS);
+}
+
+/* Whoever can be told of guests later needs none to begin with. */
+static void test_control_socket(void **state)
+{
+	struct outcome o = PARSE("--control-socket", "/run/c");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_string_equal(o.opt.control_socket, "/run/c");
+	assert_null(o.opt.socket_path);
+	assert_int_equal(o.opt.socket_count, 0);
+	o = PARSE("--control-socket", "/run/c", "-s", "/a");
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_int_equal(o.opt.socket_count, 1);
+	o = PARSE("--control-socket", "/run/c", "-c", "2");
+	assert_refusal(&o, "--socket-count", "--socket-path");
+	o = PARSE("-s", "/a", "--control-socket", "");
+	assert_refusal(&o, "--control-socket", "empty");
 }
 
 /* Values on both sides of every bound. */
@@ -489,6 +507,7 @@ int main(void)
 		cmocka_unit_test(test_drbg_values),
 		cmocka_unit_test(test_sources_too_many),
 		cmocka_unit_test(test_guest_rules),
+		cmocka_unit_test(test_control_socket),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_log_levels),
