@@ -19,6 +19,12 @@
  * virtq_close_short() ends it with what it has. A chain with writable room is never completed
  * with a length of 0, and never with more than was written.
  *
+ * That order is all that VIRTIO_F_IN_ORDER asks of a device (§2.7.9, §2.8.8), so it may be offered
+ * for either layout. It would allow to give a batch back by one used entry, that of its last chain.
+ * The chains before it would then count as written in full, so that none of them could be short,
+ * and a driver must count back to find them. We write a used entry for each chain, with its length:
+ * all known drivers of this device ask for one buffer at a time and have no batches.
+ *
  * Security model: the rings, the descriptors and the buffers belong to a guest that may change
  * them at any moment. Each shared word is read once, checked, and used from the local copy; every
  * range is looked up in the guest's memory; the number of descriptors in a chain and the work of a

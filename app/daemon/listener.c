@@ -13,13 +13,15 @@
 
 /*
  * What is offered. QEMU 7.2 hands the guest EVENT_IDX and INDIRECT_DESC, and RING_PACKED with
- * packed=on, whether we offer them or not, so we must. PROTOCOL_FEATURES, because without it a ring
- * is enabled as soon as it is kicked.
+ * packed=on, whether we offer them or not, so we must. IN_ORDER, because virtq.h is. LOG_ALL for
+ * front-ends that migrate. PROTOCOL_FEATURES, because without it a ring is enabled as soon as it is
+ * kicked.
  */
 #define FEATURES                                                                       \
 	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_EVENT_IDX) |              \
 		FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | FEATURE(VIRTIO_F_RING_PACKED) | \
-		FEATURE(VHOST_F_LOG_ALL) | FEATURE(VHOST_USER_F_PROTOCOL_FEATURES))
+		FEATURE(VIRTIO_F_IN_ORDER) | FEATURE(VHOST_F_LOG_ALL) |                \
+		FEATURE(VHOST_USER_F_PROTOCOL_FEATURES))
 
 /*
  * Not PROTOCOL_F_STATUS: rte_vhost would wait for a DRIVER_OK that QEMU 7.2 never sends for this

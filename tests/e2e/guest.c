@@ -63,7 +63,7 @@ void guest_connect(struct guest *g, const char *path)
 {
 	uint64_t want = (g->cfg.event_idx ? GUEST_EVENTS : 0) |
 			(g->cfg.table_entries > 0 ? GUEST_TABLES : 0) |
-			(g->cfg.packed ? GUEST_PACKED : 0);
+			(g->cfg.packed ? GUEST_PACKED : 0) | (g->cfg.in_order ? GUEST_ORDER : 0);
 	uint64_t got;
 
 	assert_null(g->fe);

@@ -24,9 +24,11 @@
 #define GUEST_EVENTS (1ull << VIRTIO_RING_F_EVENT_IDX)
 #define GUEST_TABLES (1ull << VIRTIO_RING_F_INDIRECT_DESC)
 #define GUEST_PACKED (1ull << VIRTIO_F_RING_PACKED)
+#define GUEST_ORDER  (1ull << VIRTIO_F_IN_ORDER)
 
 struct guest_cfg {
 	unsigned queue_size; /* 0: 64 */
+	bool in_order;	     /* VIRTIO_F_IN_ORDER */
 	bool packed;	     /* also when the environment has VRNG_LAYOUT=packed */
 	bool event_idx;
 	unsigned table_entries; /* of indirect tables; 0: no INDIRECT_DESC */
