@@ -116,6 +116,8 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 
 	if (!virtq_has_work(&dev->vq))
 		return RNG_IDLE;
+	if (__builtin_expect(dev->vq.kicks_on, 0))
+		virtq_disable_kicks(&dev->vq); /* who has turns is looked at */
 
 	max_reqs = budget_allowance(supply->requests, &dev->requests);
 	if (max_reqs == 0)

@@ -50,3 +50,25 @@ void virtq_abandon(struct virtq *vq, struct virtq_burst *b)
 	virtq_rewind(vq);
 	virtq_burst_clear(b);
 }
+
+static void set_kicks(struct virtq *vq, bool on)
+{
+	if (vq->cfg.packed)
+		virtq_packed_set_kicks(vq, on);
+	else
+		virtq_split_set_kicks(vq, on);
+	vq->kicks_on = on;
+}
+
+bool virtq_enable_kicks(struct virtq *vq)
+{
+	set_kicks(vq, true);
+	/* The driver makes available, then looks at our wish; we the other way round. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return virtq_has_work(vq);
+}
+
+void virtq_disable_kicks(struct virtq *vq)
+{
+	set_kicks(vq, false);
+}

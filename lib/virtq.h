@@ -114,6 +114,7 @@ struct virtq {
 	uint16_t signalled_used; /* split: last_used when virtq_wants_call() was last asked */
 	uint16_t descs_used;	 /* packed: since then; at most the ring's size */
 	bool signalled_valid;
+	bool kicks_on; /* see virtq_enable_kicks() */
 	struct virtq_chain chain;
 };
 
@@ -229,6 +230,8 @@ void virtq_split_complete(struct virtq *vq, const struct virtq_burst *burst);
 void virtq_packed_complete(struct virtq *vq, const struct virtq_burst *burst);
 bool virtq_split_wants_call(struct virtq *vq);
 bool virtq_packed_wants_call(struct virtq *vq);
+void virtq_split_set_kicks(struct virtq *vq, bool on);
+void virtq_packed_set_kicks(struct virtq *vq, bool on);
 
 /**
  * Collect up to 'max_bytes' bytes of room. The caller then writes all of it.
@@ -337,5 +340,17 @@ static inline bool virtq_wants_call(struct virtq *vq)
 {
 	return vq->cfg.packed ? virtq_packed_wants_call(vq) : virtq_split_wants_call(vq);
 }
+
+/**
+ * Ask the driver for a kick when it makes something available from now on (§2.7.10, §2.8.10). Kicks
+ * are off at first, and go off with virtq_disable_kicks(); one that is on its way comes
+ * nevertheless.
+ *
+ * @return  whether there is work by now: then do not wait for a kick, it may not come
+ */
+bool virtq_enable_kicks(struct virtq *vq);
+
+/** Tell the driver that it need not kick: somebody looks. */
+void virtq_disable_kicks(struct virtq *vq);
 
 #endif

@@ -57,14 +57,24 @@ static inline uint32_t *event_word(struct vring_packed_desc_event *event)
 	return (uint32_t *)(void *)event;
 }
 
-/* No kicks while we poll. */
-void virtq_packed_start(struct virtq *vq)
+/* On, with EVENT_IDX: when the next descriptor is made available, and no more then. */
+void virtq_packed_set_kicks(struct virtq *vq, bool on)
 {
-	__atomic_store_n(event_word(vq->cfg.device_event),
-		htole32(VRING_PACKED_EVENT_FLAG_DISABLE << 16), __ATOMIC_RELAXED);
+	uint32_t word = VRING_PACKED_EVENT_FLAG_DISABLE << 16;
+
+	if (on && vq->cfg.event_idx)
+		word = (uint32_t)VRING_PACKED_EVENT_FLAG_DESC << 16 | vq->cfg.last_avail;
+	else if (on)
+		word = VRING_PACKED_EVENT_FLAG_ENABLE << 16;
+	__atomic_store_n(event_word(vq->cfg.device_event), htole32(word), __ATOMIC_RELAXED);
 	if (vq->cfg.log != NULL)
 		virtq_log_ring(
 			&vq->cfg, vq->cfg.device_event, sizeof(struct vring_packed_desc_event));
+}
+
+void virtq_packed_start(struct virtq *vq)
+{
+	virtq_packed_set_kicks(vq, false);
 }
 
 static inline void plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs,

@@ -41,25 +41,28 @@ const char *virtq_split_flaw(const struct virtq_config *cfg)
 }
 
 /*
- * No kicks while we poll: with EVENT_IDX the driver kicks when it passes avail_event, which is now
- * as far away as can be (one kick in 65,536 requests); flags must then be 0.
+ * Off: with EVENT_IDX the driver kicks when it passes avail_event, which is then as far away as can
+ * be (one kick in 65,536 requests); flags must be 0 with it.
  */
-void virtq_split_start(struct virtq *vq)
+void virtq_split_set_kicks(struct virtq *vq, bool on)
 {
 	struct virtq_config *cfg = &vq->cfg;
+	uint16_t event = on ? cfg->last_avail : cfg->last_avail - 1;
+	uint16_t flags = on || cfg->event_idx ? 0 : VRING_USED_F_NO_NOTIFY;
 
-	vq->avail_seen = cfg->last_avail;
-	if (cfg->event_idx) {
-		__atomic_store_n(avail_event(vq), htole16(cfg->last_avail - 1), __ATOMIC_RELAXED);
-		__atomic_store_n(&cfg->used->flags, 0, __ATOMIC_RELAXED);
-	} else {
-		__atomic_store_n(
-			&cfg->used->flags, htole16(VRING_USED_F_NO_NOTIFY), __ATOMIC_RELAXED);
-	}
+	if (cfg->event_idx)
+		__atomic_store_n(avail_event(vq), htole16(event), __ATOMIC_RELAXED);
+	__atomic_store_n(&cfg->used->flags, htole16(flags), __ATOMIC_RELAXED);
 	if (cfg->log != NULL) {
 		virtq_log_ring(cfg, cfg->used, sizeof(struct vring_used));
 		virtq_log_ring(cfg, avail_event(vq), sizeof(*avail_event(vq)));
 	}
+}
+
+void virtq_split_start(struct virtq *vq)
+{
+	vq->avail_seen = vq->cfg.last_avail;
+	virtq_split_set_kicks(vq, false);
 }
 
 /* How many chains are available, by the last look at the avail index; too many: 0. */

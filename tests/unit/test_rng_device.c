@@ -342,6 +342,25 @@ static void test_few_bytes_are_shared(void **state)
 	fixture_fini(&fx);
 }
 
+/* A turn that finds work puts kicks off, also when it can do nothing; one that finds none does not.
+ */
+static void test_turns_put_kicks_off(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	assert_false(virtq_enable_kicks(&fx.g.dev.vq));
+	assert_int_equal(poll_at(&fx, 0), RNG_IDLE);
+	assert_true(fx.g.dev.vq.kicks_on);
+	offer(&fx, 0, 64);
+	assert_true(driver_kick_needed(&fx.g.vm.drv));
+	assert_int_equal(poll_at(&fx, 0), RNG_WAIT);
+	assert_false(fx.g.dev.vq.kicks_on);
+	offer(&fx, 0, 64);
+	assert_false(driver_kick_needed(&fx.g.vm.drv));
+	fixture_fini(&fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +378,7 @@ int main(void)
 		VM_BOTH(test_few_bytes_are_shared),
 		VM_BOTH(test_calls_are_owed),
 		VM_BOTH(test_no_call_without_an_answer),
+		VM_BOTH(test_turns_put_kicks_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
