@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,6 +27,8 @@
 #define FULL_NAP_MAX_NS	  UINT64_C(1000000)
 /* With rings that nobody empties for now, or seldom. */
 #define LONG_NAP_MAX_NS UINT64_C(50000000)
+/* Where lcores wake us. */
+#define WOKEN_NAP_MAX_NS UINT64_C(500000000)
 
 /* Naps without bytes: at most, then look at the paths. */
 #define DRY_NAP_MAX_NS UINT64_C(500000000)
@@ -47,8 +48,9 @@ struct feeder {
 	size_t memory_bytes;
 	pthread_t thread;
 	bool running;
-	bool stop;   /* MAIN: rw, FEEDER: ro */
-	int stop_fd; /* MAIN: writes to end a nap, FEEDER: polls */
+	bool stop;	     /* MAIN: rw, FEEDER: ro */
+	struct bell bell;    /* ends a nap */
+	struct bell **bells; /* of the lcores; NULL: it never sleeps */
 
 	/* FEEDER only */
 	bool dry;
@@ -103,8 +105,10 @@ int feeder_create(const struct feeder_config *cfg, struct feeder **feeder)
 	f->cfg = *cfg;
 	f->cpus = *cfg->cpus;
 	f->min_room = cfg->keep_bytes / 2 < READ_BYTES_MIN ? cfg->keep_bytes / 2 : READ_BYTES_MIN;
-	f->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = f->stop_fd < 0 ? -errno : create_rings(f);
+	f->bells = calloc(cfg->n_rings, sizeof(f->bells[0]));
+	err = bell_init(&f->bell);
+	if (err == 0)
+		err = f->bells == NULL ? -ENOMEM : create_rings(f);
 	if (err != 0) {
 		feeder_destroy(f);
 		return err;
@@ -121,6 +125,22 @@ struct byte_ring *feeder_ring(struct feeder *f, unsigned index)
 const bool *feeder_kernel_serves(const struct feeder *f)
 {
 	return &f->kernel_serves;
+}
+
+void feeder_set_bell(struct feeder *f, unsigned index, struct bell *bell)
+{
+	f->bells[index] = bell;
+}
+
+struct bell *feeder_bell(struct feeder *f)
+{
+	return &f->bell;
+}
+
+/* With less in it, a ring is fed: see 'min_room'. */
+size_t feeder_low_bytes(const struct feeder *f)
+{
+	return f->cfg.keep_bytes / 2;
 }
 
 /* The ring that has the least, if any lacks enough for a read. */
@@ -147,14 +167,17 @@ static void set_dry(struct feeder *f, bool dry)
 	f->dry = dry;
 	for (unsigned i = 0; i < f->cfg.n_rings; i++)
 		byte_ring_set_dry(&f->rings[i], dry);
+	for (unsigned i = 0; dry && i < f->cfg.n_rings; i++)
+		bell_ring(f->bells[i], BELL_BYTES);
 }
 
-/* Sleep so long, or until we stop, or, if 'sources', one that can be waited for has something. */
+/* Sleep so long, or until the bell rings, or, if 'sources', one that can be waited for has
+ * something. */
 static void nap(struct feeder *f, uint64_t ns, bool sources)
 {
 	struct timespec ts = {
 		.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
-	struct pollfd fds[1 + INTAKES_MAX] = {{.fd = f->stop_fd, .events = POLLIN}};
+	struct pollfd fds[1 + INTAKES_MAX] = {{.fd = f->bell.fd, .events = POLLIN}};
 	unsigned n = f->cfg.n_intakes;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -164,6 +187,7 @@ static void nap(struct feeder *f, uint64_t ns, bool sources)
 		fds[1 + i] = (struct pollfd){.fd = wait ? in->source.fd : -1, .events = POLLIN};
 	}
 	ppoll(fds, 1 + n, &ts, NULL);
+	bell_disarm(&f->bell, fds[0].revents != 0);
 	for (unsigned i = 0; i < n; i++)
 		if (fds[1 + i].revents != 0)
 			f->cfg.intakes[i].retry_ns = 0;
@@ -183,10 +207,13 @@ static void nap_full(struct feeder *f)
 {
 	uint64_t max_ns = f->cfg.patient || f->kernel_serves ? LONG_NAP_MAX_NS : FULL_NAP_MAX_NS;
 
+	if (f->cfg.woken)
+		max_ns = WOKEN_NAP_MAX_NS;
 	f->nap_ns = f->nap_ns == 0 ? FULL_NAP_FIRST_NS : f->nap_ns * 2;
 	if (f->nap_ns > max_ns)
 		f->nap_ns = max_ns;
-	nap(f, f->nap_ns, false);
+	bell_arm(&f->bell, BELL_BYTES);
+	nap(f, neediest(f) == NULL ? f->nap_ns : 0, false);
 }
 
 /* No source gave anything: sleep until the first may be asked again. */
@@ -378,10 +405,12 @@ static void feed(struct feeder *f)
 		fed = feed_first(
 			f, f->cfg.n_intakes, ring, f->cfg.keep_bytes - byte_ring_fill(ring), now);
 	tell_whether_kernel_serves(f);
-	if (fed)
-		set_dry(f, false);
-	else
+	if (!fed) {
 		nap_dry(f, now);
+		return;
+	}
+	set_dry(f, false);
+	bell_ring(f->bells[ring - f->rings], BELL_BYTES);
 }
 
 static void *feeder_main(void *arg)
@@ -414,7 +443,7 @@ void feeder_stop(struct feeder *f)
 	if (!f->running)
 		return;
 	__atomic_store_n(&f->stop, true, __ATOMIC_RELAXED);
-	eventfd_write(f->stop_fd, 1);
+	eventfd_write(f->bell.fd, 1);
 	pthread_join(f->thread, NULL);
 	f->running = false;
 }
@@ -424,7 +453,7 @@ void feeder_destroy(struct feeder *f)
 	if (f == NULL)
 		return;
 	secret_free(f->memory, f->memory_bytes);
-	if (f->stop_fd >= 0)
-		close(f->stop_fd);
+	bell_fini(&f->bell);
+	free(f->bells);
 	free(f);
 }

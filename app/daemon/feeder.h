@@ -13,6 +13,7 @@
  * The rings' memory is locked, kept out of core dumps, and wiped.
  */
 
+#include "bell.h"
 #include "byte_ring.h"
 #include "intake.h"
 
@@ -28,6 +29,7 @@ struct feeder_config {
 	size_t ring_bytes;     /* a power of two */
 	size_t keep_bytes;     /* to read ahead; a start-up test's bytes less than ring_bytes */
 	bool patient;	       /* rings are emptied slowly: full ones may be left alone longer */
+	bool woken;	       /* lcores ring feeder_bell(): they may be left alone till then */
 	size_t mix_bytes;      /* 0: no mix; else the length of the pieces */
 	const cpu_set_t *cpus; /* where the thread may run */
 };
@@ -40,6 +42,14 @@ struct byte_ring *feeder_ring(struct feeder *f, unsigned index);
 
 /** Is the source that serves the kernel's generator, by its fast door? For lcores to read. */
 const bool *feeder_kernel_serves(const struct feeder *f);
+
+/** Ring this one when that lcore's ring has bytes, or is dry. Context: MAIN, before the start. */
+void feeder_set_bell(struct feeder *f, unsigned index, struct bell *bell);
+
+/** With 'woken': to be rung when a ring has less than feeder_low_bytes(). */
+struct bell *feeder_bell(struct feeder *f);
+
+size_t feeder_low_bytes(const struct feeder *f);
 
 /** Start reading. @return 0 or a negative errno. Context: MAIN. */
 int feeder_start(struct feeder *f);

@@ -2,6 +2,7 @@
 #ifndef VRNG_GUEST_H
 #define VRNG_GUEST_H
 
+#include "kick.h"
 #include "penance.h"
 #include "rng_device.h"
 #include "spec.h"
@@ -48,7 +49,8 @@ struct guest {
 	int vid;	      /* of rte_vhost, for the log */
 	struct dirty_log log; /* of what is written to its memory */
 	int call_fd;	      /* fixed while attached; -1: calls are not wanted, or not to be had */
-	struct guard *guard; /* of its connection; fixed while attached */
+	struct guard *guard;  /* of its connection; fixed while attached */
+	struct kick kick;
 
 	/* LCORE: rw, MAIN: ro. What the ring was found to lie about; NULL: nothing. */
 	const char *fault;

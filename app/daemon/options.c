@@ -57,6 +57,11 @@ static const char usage[] =
 	"                            (one, not the one that controls)\n"
 	"      --control-socket PATH where the daemon is told what to do while it runs, by\n"
 	"                            dpdk-vhost-rng-ctl.py or in JSON (none)\n"
+	"      --idle POLICY         what an lcore does without work: poll; pause, to save power;\n"
+	"                            adaptive: sleep until a guest kicks, on shared hosts (poll)\n"
+	"      --idle-spin-us US     pause, adaptive: poll so long first, 0 to 1000000 (50)\n"
+	"      --idle-max-sleep-us US  adaptive: longest sleep on the way to waiting for kicks,\n"
+	"                            0 to 10000 (50)\n"
 	"      --log-level LEVEL     error, warning, notice, info or debug (info)\n"
 	"  -h, --help                this text\n"
 	"      --version             the version\n"
@@ -83,6 +88,9 @@ enum {
 	OPT_SOCKET_GROUP,
 	OPT_LCORES,
 	OPT_CONTROL_SOCKET,
+	OPT_IDLE,
+	OPT_IDLE_SPIN,
+	OPT_IDLE_SLEEP,
 	OPT_LOG_LEVEL,
 	OPT_VERSION,
 };
@@ -113,6 +121,9 @@ static const struct option long_options[] = {
 	{"socket-group", required_argument, NULL, OPT_SOCKET_GROUP},
 	{"lcores", required_argument, NULL, OPT_LCORES},
 	{"control-socket", required_argument, NULL, OPT_CONTROL_SOCKET},
+	{"idle", required_argument, NULL, OPT_IDLE},
+	{"idle-spin-us", required_argument, NULL, OPT_IDLE_SPIN},
+	{"idle-max-sleep-us", required_argument, NULL, OPT_IDLE_SLEEP},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -317,6 +328,30 @@ static enum options_result parse_entropy_option(int c, const char *arg, struct o
 	}
 }
 
+/* What lcores do without work. */
+static enum options_result parse_idle_option(int c, const char *arg, struct options *opt)
+{
+	static const char *const policies[] = {
+		[IDLE_POLL] = "poll", [IDLE_PAUSE] = "pause", [IDLE_ADAPTIVE] = "adaptive"};
+	uint64_t max_us = c == OPT_IDLE_SPIN ? 1000000 : 10000, us;
+
+	if (c == OPT_IDLE) {
+		for (unsigned i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+			if (strcmp(arg, policies[i]) == 0) {
+				opt->idle.policy = i;
+				return OPTIONS_RUN;
+			}
+		}
+		return refuse("--idle '%s' is not poll, pause or adaptive", arg);
+	}
+	if (parse_range(arg, 0, max_us, &us) != 0)
+		return refuse("%s '%s' is not a whole number of microseconds from 0 to %" PRIu64,
+			c == OPT_IDLE_SPIN ? "--idle-spin-us" : "--idle-max-sleep-us", arg, max_us);
+	opt->idle_times_given = true;
+	*(c == OPT_IDLE_SPIN ? &opt->idle.spin_ns : &opt->idle.max_sleep_ns) = us * 1000;
+	return OPTIONS_RUN;
+}
+
 static enum options_result parse_one(int c, const char *arg, struct options *opt)
 {
 	uint64_t v;
@@ -385,6 +420,10 @@ static enum options_result parse_one(int c, const char *arg, struct options *opt
 				      "/run/rng-control.sock");
 		opt->control_socket = arg;
 		break;
+	case OPT_IDLE:
+	case OPT_IDLE_SPIN:
+	case OPT_IDLE_SLEEP:
+		return parse_idle_option(c, arg, opt);
 	case OPT_LOG_LEVEL:
 		if (names_find_log_level(arg, &opt->log_level) != 0)
 			return refuse(
@@ -415,6 +454,7 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 		.reseed_bytes = UINT64_C(1) << 30,
 		.reseed_s = 60,
 		.socket_mode = 0600,
+		.idle = {.policy = IDLE_POLL, .spin_ns = 50000, .max_sleep_ns = 50000},
 		.log_level = 7,
 	};
 	optind = 0; /* start anew (GNU) */
@@ -455,6 +495,9 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 	if (opt->drbg_only != NULL && !opt->drbg)
 		return refuse(
 			"%s is for --source-mode drbg: add that, or leave it out", opt->drbg_only);
+	if (opt->idle_times_given && opt->idle.policy == IDLE_POLL)
+		return refuse("--idle-spin-us and --idle-max-sleep-us are for --idle adaptive (and "
+			      "pause): add that, or leave them out");
 	for (unsigned i = 0; i < opt->n_rules; i++)
 		if (opt->rules[i].last >= opt->socket_count)
 			return refuse("--guest names socket %" PRIu64

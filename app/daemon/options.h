@@ -9,6 +9,8 @@
  * looked at here. Knows nothing of DPDK.
  */
 
+#include "idle.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -59,7 +61,9 @@ struct options {
 	const char *drbg_only; /* an option that was given and needs 'drbg'; NULL: none */
 	mode_t socket_mode;
 	const char *socket_group; /* NULL: leave it */
-	unsigned n_lcores;	  /* 0: choose */
+	struct idle_config idle;
+	bool idle_times_given; /* an option that 'poll' has no use for */
+	unsigned n_lcores;     /* 0: choose */
 	unsigned lcores[OPTIONS_LCORES_MAX];
 	const char *control_socket; /* NULL: none */
 	int log_level;		    /* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */

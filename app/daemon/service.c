@@ -150,11 +150,15 @@ static int create_workers(struct service *s, const struct eal *eal)
 		return -ENOMEM;
 	memset(s->exchanges, 0, size);
 	for (unsigned i = 0; i < eal->n_polling; i++) {
+		struct feeder *feeder = s->lines[i % s->n_lines].feeder;
 		struct worker_config cfg = {
 			.lcore = eal->polling[i],
 			.shared_cpu = eal->shared_cpu,
+			.idle = opt->idle,
 			.max_guests = GUESTS_MAX,
-			.ring = feeder_ring(s->lines[i % s->n_lines].feeder, i / s->n_lines),
+			.ring = feeder_ring(feeder, i / s->n_lines),
+			.low_bytes = feeder_low_bytes(feeder),
+			.ring_bell = feeder_bell(feeder),
 			.tap = s->taps[i],
 			.drbg = opt->drbg,
 			.seed_bytes = s->seed_bytes,
@@ -170,6 +174,7 @@ static int create_workers(struct service *s, const struct eal *eal)
 		if (err != 0)
 			return err;
 		s->n_workers = i + 1;
+		feeder_set_bell(feeder, i / s->n_lines, worker_bell(s->workers[i]));
 	}
 	return 0;
 }
@@ -251,6 +256,7 @@ int service_start(struct service *s, const struct eal *eal, struct why *why)
 		.keep_bytes =
 			opt->drbg ? 2 * s->seed_bytes : BYTES_RING_BYTES - HEALTH_STARTUP_SAMPLES,
 		.patient = opt->drbg,
+		.woken = opt->idle.policy == IDLE_ADAPTIVE,
 		.mix_bytes = opt->source_mix ? s->piece_bytes : 0,
 		.cpus = &eal->helper_cpus,
 	};

@@ -144,6 +144,7 @@ static const char *load_ring(struct session *s)
 	if (rng_device_start(&g->dev, &cfg, &why) != 0)
 		return why;
 	load_call(s, vring.callfd);
+	kick_init(&g->kick, vring.kickfd);
 	/* What was completed before may be unknown to the driver. */
 	g->dev.call_owed = virtq_wants_call(&g->dev.vq);
 	return NULL;

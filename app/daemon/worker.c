@@ -7,6 +7,7 @@
 #include "log.h"
 #include "roster.h"
 #include "secret_mem.h"
+#include "sleeper.h"
 #include "tap.h"
 
 #include <rte_config.h>
@@ -42,6 +43,7 @@ struct worker {
 	unsigned lcore;
 	bool shared_cpu;
 	uint64_t epoch_ns;
+	struct sleeper *sleeper; /* NULL: it always polls */
 	struct nonce nonce;
 	struct caller *caller;	     /* LCORE: rw, while it runs */
 	struct keystream *keystream; /* LCORE: rw, while it runs; NULL: no DRBG */
@@ -138,6 +140,33 @@ static int create_budgets(struct worker *w, const struct worker_config *cfg)
 	return roster_init(&w->roster, cfg->max_guests);
 }
 
+static inline bool is_called(const struct worker *w)
+{
+	return __atomic_load_n(&w->call, __ATOMIC_ACQUIRE) != w->answer;
+}
+
+static bool is_wanted(const void *worker)
+{
+	const struct worker *w = worker;
+
+	return is_called(w) || __atomic_load_n(&w->reseed, __ATOMIC_RELAXED) != 0;
+}
+
+static int create_sleeper(struct worker *w, const struct worker_config *cfg)
+{
+	struct sleeper_config sleeper = {
+		.idle = cfg->idle,
+		.shared_cpu = cfg->shared_cpu,
+		.entropy = &w->entropy,
+		.low_bytes = cfg->low_bytes,
+		.ring_bell = cfg->ring_bell,
+		.is_wanted = is_wanted,
+		.arg = w,
+	};
+
+	return cfg->idle.policy == IDLE_POLL ? 0 : sleeper_create(&sleeper, &w->sleeper);
+}
+
 int worker_create(const struct worker_config *cfg, struct worker **worker)
 {
 	struct worker *w;
@@ -164,6 +193,8 @@ int worker_create(const struct worker_config *cfg, struct worker **worker)
 		err = create_budgets(w, cfg);
 	if (err == 0)
 		err = create_entropy(w, cfg);
+	if (err == 0)
+		err = create_sleeper(w, cfg);
 	if (err != 0) {
 		worker_destroy(w);
 		return err;
@@ -176,6 +207,7 @@ void worker_destroy(struct worker *w)
 {
 	if (w == NULL)
 		return;
+	sleeper_destroy(w->sleeper);
 	roster_fini(&w->roster);
 	free(w->accounts);
 	entropy_fini(&w->entropy);
@@ -192,6 +224,16 @@ const char *worker_keystream_name(const struct worker *w)
 const struct entropy_stats *worker_entropy_stats(const struct worker *w)
 {
 	return &w->entropy.stats;
+}
+
+const struct idle_stats *worker_idle_stats(const struct worker *w)
+{
+	return w->sleeper != NULL ? sleeper_stats(w->sleeper) : NULL;
+}
+
+struct bell *worker_bell(const struct worker *w)
+{
+	return w->sleeper != NULL ? sleeper_bell(w->sleeper) : NULL;
 }
 
 unsigned worker_lcore(const struct worker *w)
@@ -281,6 +323,8 @@ static bool answer_call(struct worker *w)
 		break;
 	case CALL_DETACH:
 		roster_remove(&w->roster, g);
+		if (w->sleeper != NULL)
+			sleeper_forget(w->sleeper, g);
 		rng_device_stop(&g->dev, &w->supply);
 		if (g->dev.call_owed)
 			notify(w, g);
@@ -295,11 +339,6 @@ static bool answer_call(struct worker *w)
 	}
 	__atomic_store_n(&w->answer, w->call, __ATOMIC_RELEASE);
 	return go_on;
-}
-
-static inline bool is_called(const struct worker *w)
-{
-	return __atomic_load_n(&w->call, __ATOMIC_ACQUIRE) != w->answer;
 }
 
 /* Others asked for a reseed. */
@@ -366,6 +405,33 @@ static void drop_hit(struct worker *w)
 	}
 }
 
+/* When there is something to do because of the time; UINT64_MAX: not known of. */
+static uint64_t due_ns(const struct worker *w)
+{
+	const struct budget *bytes = &w->bytes, *requests = &w->requests;
+	uint64_t next = UINT64_MAX;
+
+	/* Does anybody wait for an allowance, here or on an lcore that may borrow from us? */
+	if (w->roster.n_parked == 0 && (!bytes->cfg.fair || bytes->cfg.exchange == NULL))
+		return UINT64_MAX;
+	if (bytes->limited)
+		next = bytes->next_ns;
+	if (requests->limited && requests->next_ns < next)
+		next = requests->next_ns;
+	return next < UINT64_MAX - w->epoch_ns ? next + w->epoch_ns : UINT64_MAX;
+}
+
+/* There was nothing to do. */
+static void rest(struct worker *w)
+{
+	if (w->sleeper != NULL)
+		sleeper_rest(w->sleeper, &w->roster, w->supply.sharers > 0, due_ns(w));
+	else if (w->shared_cpu)
+		sched_yield();
+	else
+		rte_pause();
+}
+
 static void sweep(struct worker *w)
 {
 	bool busy;
@@ -380,12 +446,10 @@ static void sweep(struct worker *w)
 	/* Who found nothing in this sweep has a part of what comes before the next, or in it. */
 	w->supply.sharers = w->starved;
 	w->starved = 0;
-	if (busy)
-		return;
-	if (w->shared_cpu)
-		sched_yield();
-	else
-		rte_pause();
+	if (!busy)
+		rest(w);
+	else if (w->sleeper != NULL)
+		sleeper_busy(w->sleeper);
 }
 
 static int worker_main(void *arg)
@@ -395,6 +459,8 @@ static int worker_main(void *arg)
 
 	snprintf(name, sizeof(name), "vrng-lcore-%u", w->lcore);
 	pthread_setname_np(pthread_self(), name);
+	if (w->sleeper != NULL)
+		sleeper_begin(w->sleeper);
 	do {
 		sweep(w);
 	} while (!is_called(w) || answer_call(w));
@@ -411,6 +477,7 @@ static void call_and_wait(struct worker *w, enum call_op op)
 	w->op = op;
 	n = w->call + 1;
 	__atomic_store_n(&w->call, n, __ATOMIC_RELEASE);
+	bell_ring(worker_bell(w), BELL_CALL);
 	for (unsigned spins = 0; __atomic_load_n(&w->answer, __ATOMIC_ACQUIRE) != n; spins++) {
 		if (spins < CALL_SPINS && !w->shared_cpu)
 			rte_pause();
@@ -469,6 +536,7 @@ void worker_change_terms(struct worker *w, const struct worker_change *changes, 
 void worker_reseed(struct worker *w, bool due)
 {
 	__atomic_fetch_or(&w->reseed, due ? RESEED_DUE : RESEED_WANTED, __ATOMIC_RELEASE);
+	bell_ring(worker_bell(w), BELL_CALL);
 }
 
 void worker_attach(struct worker *w, struct guest *g)

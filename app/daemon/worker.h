@@ -8,8 +8,8 @@
  * The loop gives each attached guest that has work a bounded turn after the other; those that wait
  * for their allowance are left alone until it may have come. It takes no lock, allocates
  * and logs nothing, and makes one system call only: that which signals a guest's call descriptor
- * (see caller.h). (Where the lcore has no CPU of its own it also yields when there is nothing to
- * do.)
+ * (see caller.h). With nothing to do it goes on so (where the lcore has no CPU of its own it
+ * yields), or rests as its idle policy says (sleeper.h).
  *
  * A guest's accounts are with one worker from worker_join() to worker_leave(), also while nobody is
  * connected: in fair sharing others use its share then. In between its ring comes and goes by
@@ -19,15 +19,19 @@
  */
 
 #include "guest.h"
+#include "idle.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct worker_config {
 	unsigned lcore;
-	bool shared_cpu;	/* yield when idle */
+	bool shared_cpu; /* yield when idle */
+	struct idle_config idle;
 	unsigned max_guests;	/* attached at a time */
 	struct byte_ring *ring; /* this lcore is its consumer */
+	size_t low_bytes;	/* with less in the ring its producer may have to be woken */
+	struct bell *ring_bell; /* by this */
 	struct tap *tap;	/* its own way to the kernel's generator; NULL: none */
 	bool drbg;		/* the ring seeds a DRBG; else its bytes are what guests get */
 	size_t seed_bytes;	/* these three as entropy_config has them */
@@ -46,6 +50,12 @@ const char *worker_keystream_name(const struct worker *w);
 
 /** For stats_read(). */
 const struct entropy_stats *worker_entropy_stats(const struct worker *w);
+
+/** For stats_read(); NULL with IDLE_POLL. */
+const struct idle_stats *worker_idle_stats(const struct worker *w);
+
+/** Wakes the lcore when there are bytes in its ring; NULL: it never sleeps. */
+struct bell *worker_bell(const struct worker *w);
 
 /**
  * Reseed the DRBG, if there is one, as soon as there is a seed. Waits for nothing.

@@ -118,6 +118,10 @@ void daemon_start(struct daemon *d, unsigned nr_sockets, const char *const *more
 	assert_true(nr_sockets <= DAEMON_MAX_SOCKETS);
 	snprintf(count, sizeof(count), "%u", nr_sockets);
 	args[n++] = count;
+	if (getenv("VRNG_IDLE") != NULL) {
+		args[n++] = "--idle";
+		args[n++] = getenv("VRNG_IDLE");
+	}
 	while (more != NULL && *more != NULL && n + 2 < MAX_ARGS)
 		args[n++] = *more++;
 	daemon_run(d, args);

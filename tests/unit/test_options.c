@@ -98,6 +98,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.opt.socket_mode, 0600);
 	assert_null(o.opt.socket_group);
 	assert_int_equal(o.opt.n_lcores, 0);
+	assert_int_equal(o.opt.idle.policy, IDLE_POLL);
 	assert_int_equal(o.opt.log_level, 7);
 }
 
@@ -356,6 +357,11 @@ static void test_bounds(void **state)
 		{"--socket-path", "", false},
 		{"--filename", "", false},
 		{"--socket-group", "", false},
+		{"--idle", "poll", true},
+		{"--idle", "pause", true},
+		{"--idle", "adaptive", true},
+		{"--idle", "Adaptive", false},
+		{"--idle", "", false},
 		{"--lcores", "0", true},
 		{"--lcores", "0-127", true},
 		{"--lcores", "1,2,3", true},
@@ -496,12 +502,48 @@ static void test_separator(void **state)
 	}
 }
 
+static void test_idle_times(void **state)
+{
+	static const char *const bad[] = {"", "-1", "1000001", "50us", "0.5"};
+	struct outcome o = PARSE("-s/a", "--idle=adaptive");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_int_equal(o.opt.idle.policy, IDLE_ADAPTIVE);
+	assert_int_equal(o.opt.idle.spin_ns, 50000);
+	assert_int_equal(o.opt.idle.max_sleep_ns, 50000);
+
+	o = PARSE("-s/a", "--idle-spin-us=0", "--idle-max-sleep-us=10000", "--idle=pause");
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_int_equal(o.opt.idle.policy, IDLE_PAUSE);
+	assert_int_equal(o.opt.idle.spin_ns, 0);
+	assert_int_equal(o.opt.idle.max_sleep_ns, 10000000);
+
+	o = PARSE("-s/a", "--idle-spin-us=1000000", "--idle-max-sleep-us=0", "--idle=adaptive");
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_int_equal(o.opt.idle.spin_ns, 1000000000);
+	assert_int_equal(o.opt.idle.max_sleep_ns, 0);
+
+	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+		o = PARSE("-s/a", "--idle=adaptive", "--idle-spin-us", bad[i]);
+		assert_refusal(&o, "--idle-spin-us", bad[i]);
+		o = PARSE("-s/a", "--idle=adaptive", "--idle-max-sleep-us", bad[i]);
+		assert_refusal(&o, "--idle-max-sleep-us", bad[i]);
+	}
+	o = PARSE("-s/a", "--idle=adaptive", "--idle-max-sleep-us=10001");
+	assert_refusal(&o, "--idle-max-sleep-us", "from 0 to 10000");
+	o = PARSE("-s/a", "--idle-spin-us=10");
+	assert_refusal(&o, "--idle-spin-us", "--idle adaptive");
+	o = PARSE("-s/a", "--idle=poll", "--idle-max-sleep-us=10");
+	assert_refusal(&o, "--idle-spin-us", "--idle adaptive");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_short_options),
 		cmocka_unit_test(test_long_options),
+		cmocka_unit_test(test_idle_times),
 		cmocka_unit_test(test_repeated_options),
 		cmocka_unit_test(test_drbg_options),
 		cmocka_unit_test(test_drbg_values),
