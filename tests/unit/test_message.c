@@ -16,7 +16,7 @@ static void test_allowed(void **state)
 		if (message_is_harmless(request))
 			assert_true(message_is_allowed(request));
 	}
-	assert_int_equal(n, 16);
+	assert_int_equal(n, 18);
 	assert_false(message_is_allowed(31)); /* GET_INFLIGHT_FD */
 	assert_false(message_is_allowed(MSG_SET_INFLIGHT_FD));
 	assert_false(message_is_allowed(UINT32_MAX));

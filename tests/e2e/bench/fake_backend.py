@@ -121,7 +121,9 @@ class Backend:
         slot = ring['next'] % ring['num']
         head = struct.unpack_from('H', memory, ring['avail'] + 4 + 2 * slot)[0]
         claimed = self.fill(head)
-        identity = head ^ 1 if self.manner == 'bad-id' and self.answered > 5 else head
+        identity = head
+        if self.manner == 'bad-id' and self.answered > 5:
+            identity = (head + ring['num'] // 2) % ring['num']  # not outstanding at depth 4
         self.store('II', ring['used'] + 4 + 8 * slot, identity, claimed)
         ring['next'] = (ring['next'] + 1) % 65536
         ahead = 100 if self.manner == 'too-many' else 0
