@@ -219,14 +219,15 @@ def _listening():
 
 
 class Guest(_Process):
-    """A QEMU guest with one vhost-user-rng device per path in `sockets`.
+    """A QEMU guest with one vhost-user-rng device per path in `sockets`, with further
+    `device_options` such as ",packed=on".
 
     The guest's root shell is on its second serial port; the first one is the
     kernel's console and goes to the file console_path.
     """
 
     def __init__(self, directory, sockets=(), memory_mib=256, kernel_words='', qemu_args=(),
-                 name='guest', accel=None, wait=True):
+                 name='guest', accel=None, wait=True, device_options=''):
         super().__init__(name, directory)
         self.console_path = os.path.join(directory, name + '.console')
         self._shell = self._qmp = None
@@ -246,7 +247,7 @@ class Guest(_Process):
             '-chardev', f'socket,id=qmp,fd={qmp_end.fileno()}', '-mon', 'chardev=qmp,mode=control']
         for i, path in enumerate(sockets):
             command += ['-chardev', f'socket,id=rng{i},path={path}',
-                        '-device', f'vhost-user-rng-pci,id=dev{i},chardev=rng{i}']
+                        '-device', f'vhost-user-rng-pci,id=dev{i},chardev=rng{i}{device_options}']
         command += qemu_args
         try:
             with shell_end, qmp_end:

@@ -238,6 +238,28 @@ def _(env):
     env.end()
 
 
+@suite.case('a guest with packed rings reads, is stopped, rebooted, and its driver bound anew')
+def _(env):
+    env.end_guest()
+    with guest.Guest(env.directory, env.daemon().sockets, accel=env.accel, name='packedguest',
+                     device_options=',packed=on') as vm:
+        features = vm.check('cat /sys/bus/virtio/devices/virtio*/features').split()
+        assert any(word[34] == '1' for word in features), f'RING_PACKED is not in {features}'
+        assert_reads(vm, 100 * 1024)
+        start_reading(vm)
+        for _ in range(3):
+            vm.command('stop')
+            vm.event('STOP')
+            vm.command('cont')
+            vm.event('RESUME')
+        device = vm.check(f'cd {DRIVER}; echo virtio*').strip()
+        vm.check(f'echo {device} > {DRIVER}/unbind; echo {device} > {DRIVER}/bind')
+        assert_reads(vm)
+        vm.reboot()
+        assert_reads(vm)
+    assert 'packed ring' in env.daemon().log()
+
+
 @suite.case('what a guest reads are bytes of the source file, in order, none twice')
 def _(env):
     env.end()
