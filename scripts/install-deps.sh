@@ -11,8 +11,8 @@ BUILD=(gcc libc6-dev make meson ninja-build pkg-config libdpdk-dev libnuma-dev l
        libfdt-dev libssl-dev libcmocka-dev libjansson-dev)
 # libipsec-mb exists for x86-64 alone; without it libcrypto does the work.
 [[ $(uname -m) != x86_64 ]] || BUILD+=(libipsec-mb-dev)
-# What runs the tests.
-TEST=(python3)
+# What runs the tests, and checks the man pages.
+TEST=(python3 mandoc)
 # What makes and boots the guest; the guest's own kernel and tools are not
 # installed, guest-image.sh unpacks them.
 GUEST=(qemu-system-x86 cpio gzip xz-utils)
@@ -32,7 +32,7 @@ done
 # What fuzz.sh runs. The runtime, which libFuzzer is in, is added as for lint.
 FUZZ=(clang llvm)
 # What lint.sh runs. The runtime of clang's sanitizers is added by version.
-LINT=(clang clang-format clang-tidy cppcheck shellcheck codespell python3 flake8)
+LINT=(clang clang-format clang-tidy cppcheck shellcheck codespell python3 flake8 mandoc)
 
 usage()
 {
@@ -51,7 +51,8 @@ groups (default: build test guest):
   matrix  debootstrap, for scripts/matrix.sh
   cross-arm64
           what cross-builds for arm64, where dpkg knows that architecture
-  lint    clang, clang-format, clang-tidy, cppcheck, shellcheck, codespell, flake8
+  lint    clang, clang-format, clang-tidy, cppcheck, shellcheck, codespell, flake8,
+          mandoc
 
 options:
   --dry-run   only say what would be installed

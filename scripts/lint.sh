@@ -14,12 +14,13 @@ usage()
     cat <<USAGE
 usage: ${0##*/} [CHECK...]
 
-Runs the checks: format shell python spelling cppcheck tidy (default: all). The tools
+Runs the checks: format shell python man spelling cppcheck tidy (default: all). The tools
 come with scripts/install-deps.sh lint. The exit status is 0 when all are ok.
 
   format    clang-format on C files, by .clang-format
   shell     shellcheck on shell scripts
   python    flake8 on Python files
+  man       mandoc on man pages
   spelling  codespell on all files
   cppcheck  cppcheck on lib/ and app/
   tidy      clang-tidy on lib/ and app/, by .clang-tidy, with the compiler options
@@ -30,7 +31,7 @@ options:
 USAGE
 }
 
-ALL=(format shell python spelling cppcheck tidy)
+ALL=(format shell python man spelling cppcheck tidy)
 checks=()
 for arg in "$@"; do
     case $arg in
@@ -38,7 +39,7 @@ for arg in "$@"; do
         usage
         exit 0
         ;;
-    format | shell | python | spelling | cppcheck | tidy) checks+=("$arg") ;;
+    format | shell | python | man | spelling | cppcheck | tidy) checks+=("$arg") ;;
     *)
         printf 'lint: "%s" is neither a check nor an option; checks are: %s\n' "$arg" "${ALL[*]}" >&2
         exit 2
@@ -72,6 +73,7 @@ c_files=()
 c_sources=()
 python_files=()
 shell_files=()
+man_pages=()
 for file in "${files[@]}"; do
     case $file in
     *.[ch])
@@ -82,6 +84,7 @@ for file in "${files[@]}"; do
         ;;
     *.py) python_files+=("$file") ;;
     *.sh) shell_files+=("$file") ;;
+    docs/man/*.[1-8]) man_pages+=("$file") ;;
     *)
         # Those without a suffix tell by their first line.
         IFS= read -r first <"$file" 2>/dev/null || first=
@@ -108,9 +111,14 @@ check_python()
     ((${#python_files[@]} == 0)) || flake8 --max-line-length 100 "${python_files[@]}"
 }
 
+check_man()
+{
+    ((${#man_pages[@]} == 0)) || mandoc -Tlint -W warning "${man_pages[@]}"
+}
+
 check_spelling()
 {
-    local ignore=(ser te)
+    local ignore=(ser te nd sring)
 
     codespell --skip './tests/fuzz/corpus/*,tests/fuzz/corpus/*' --ignore-words-list "$(IFS=, && printf '%s' "${ignore[*]}")" "${files[@]}"
 }
