@@ -76,14 +76,19 @@ int frontend_create(const struct frontend_cfg *cfg, struct frontend **out)
 	if (fe == NULL)
 		return -ENOMEM;
 	fe->timeout_ms = cfg->timeout_ms > 0 ? cfg->timeout_ms : DEFAULT_TIMEOUT_MS;
-	fe->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (cfg->socket_path == NULL)
+		fe->fd = cfg->connection;
+	else
+		fe->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	fe->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fe->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fe->fd < 0 || fe->kick_fd < 0 || fe->call_fd < 0) {
 		err = -errno;
 		goto err_destroy;
 	}
-	err = connect_path(fe->fd, cfg->socket_path, now_ms() + fe->timeout_ms);
+	err = 0;
+	if (cfg->socket_path != NULL)
+		err = connect_path(fe->fd, cfg->socket_path, now_ms() + fe->timeout_ms);
 	if (err != 0)
 		goto err_destroy;
 	*out = fe;

@@ -31,11 +31,13 @@
 struct frontend;
 
 struct frontend_cfg {
-	const char *socket_path;
+	const char *socket_path; /* NULL: there is a connection already */
+	int connection; /* that one, from listener_accept(); frontend_destroy() closes it */
 	int timeout_ms; /* of each connect, send and receive; 0: 5000 */
 };
 
-/** Connect; says nothing to the back-end yet. *out is the caller's to frontend_destroy(). */
+/** Connect, unless that was done; says nothing to the back-end yet. *out is the caller's to
+ * frontend_destroy(). */
 int frontend_create(const struct frontend_cfg *cfg, struct frontend **out);
 
 /**

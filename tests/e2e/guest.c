@@ -59,11 +59,33 @@ void guest_fini(struct guest *g)
 	guest_ram_fini(&g->ram);
 }
 
+static uint64_t wanted_features(const struct guest *g)
+{
+	return (g->cfg.event_idx ? GUEST_EVENTS : 0) |
+	       (g->cfg.table_entries > 0 ? GUEST_TABLES : 0) |
+	       (g->cfg.packed ? GUEST_PACKED : 0) | (g->cfg.in_order ? GUEST_ORDER : 0);
+}
+
+int guest_attach(struct guest *g, const struct frontend_cfg *cfg)
+{
+	int err = frontend_create(cfg, &g->fe);
+
+	if (err != 0)
+		return err;
+	g->base = driver_resume_base(&g->drv);
+	err = frontend_negotiate(g->fe, wanted_features(g), NULL);
+	if (err == 0)
+		err = frontend_set_memory(g->fe, &g->ram);
+	if (err == 0)
+		err = frontend_start_ring(g->fe, &g->drv, g->base);
+	if (err != 0)
+		guest_die(g);
+	return err;
+}
+
 void guest_connect(struct guest *g, const char *path)
 {
-	uint64_t want = (g->cfg.event_idx ? GUEST_EVENTS : 0) |
-			(g->cfg.table_entries > 0 ? GUEST_TABLES : 0) |
-			(g->cfg.packed ? GUEST_PACKED : 0) | (g->cfg.in_order ? GUEST_ORDER : 0);
+	uint64_t want = wanted_features(g);
 	uint64_t got;
 
 	assert_null(g->fe);

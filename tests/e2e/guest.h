@@ -61,6 +61,13 @@ void guest_fini(struct guest *g);
  */
 void guest_connect(struct guest *g, const char *path);
 
+/**
+ * The same, where the back-end may die meanwhile, or has made the connection itself.
+ *
+ * @return  0, or -errno: not connected then
+ */
+int guest_attach(struct guest *g, const struct frontend_cfg *cfg);
+
 /** Close the connection without stopping the ring. */
 void guest_die(struct guest *g);
 
