@@ -47,16 +47,30 @@ void conn_hang_up(const struct conn *conn)
 		shutdown(conn->fd, SHUT_RDWR);
 }
 
-/* The connection behind 'fd', if it is one that was accepted from the socket at 'path'. */
-static struct conn look_at(int fd, const char *path)
+/* Does an address name the socket at 'path', by this name or another? */
+static bool is_at(const struct sockaddr_un *addr, const char *path)
+{
+	char name[sizeof(addr->sun_path) + 1] = "";
+	struct stat st, other;
+
+	memcpy(name, addr->sun_path, sizeof(addr->sun_path));
+	if (strcmp(name, path) == 0)
+		return true;
+	return name[0] == '/' && stat(name, &st) == 0 && stat(path, &other) == 0 &&
+	       st.st_dev == other.st_dev && st.st_ino == other.st_ino;
+}
+
+/* The connection behind 'fd', if it is one that belongs to the socket at 'path'. */
+static struct conn look_at(int fd, const char *path, bool client)
 {
 	struct sockaddr_un addr = {0};
 	socklen_t len = sizeof(addr);
-	int listening = 0;
+	int listening = 0, err;
 	struct stat st;
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0 || addr.sun_family != AF_UNIX ||
-		strncmp(addr.sun_path, path, sizeof(addr.sun_path)) != 0)
+	err = client ? getpeername(fd, (struct sockaddr *)&addr, &len)
+		     : getsockname(fd, (struct sockaddr *)&addr, &len);
+	if (err != 0 || addr.sun_family != AF_UNIX || !is_at(&addr, path))
 		return unknown;
 	len = sizeof(listening);
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) != 0 || listening)
@@ -66,7 +80,8 @@ static struct conn look_at(int fd, const char *path)
 	return (struct conn){.fd = fd, .ino = st.st_ino};
 }
 
-struct conn conn_find(const char *path, bool (*is_known)(const struct conn *, void *arg), void *arg)
+struct conn conn_find(
+	const char *path, bool client, bool (*is_known)(const struct conn *, void *arg), void *arg)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	struct conn found = unknown;
@@ -77,7 +92,7 @@ struct conn conn_find(const char *path, bool (*is_known)(const struct conn *, vo
 	while (found.fd < 0 && (entry = readdir(dir)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
-		found = look_at(atoi(entry->d_name), path);
+		found = look_at(atoi(entry->d_name), path, client);
 		if (found.fd >= 0 && is_known(&found, arg))
 			found = unknown;
 	}

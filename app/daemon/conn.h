@@ -4,7 +4,7 @@
 
 /*
  * The descriptors behind rte_vhost's connections, which it does not tell: found among the process's
- * own, by the socket that they were accepted from.
+ * own, by the socket that they were accepted from, or made to.
  *
  * Context: VHOST.
  */
@@ -34,14 +34,15 @@ bool conn_is_read(const struct conn *conn);
 void conn_hang_up(const struct conn *conn);
 
 /**
- * Find a connection that was accepted from the socket at 'path'.
+ * Find a connection that was accepted from the socket at 'path' or, when 'client', made to it. (The
+ * latter not when who listens there gave a relative path.)
  *
  * @param is_known  connections that it shall not be
  * @return          {-1, 0} when there is none; else the caller's to conn_close(). Costs a look at
  * each descriptor of the process.
  */
 struct conn conn_find(
-	const char *path, bool (*is_known)(const struct conn *, void *arg), void *arg);
+	const char *path, bool client, bool (*is_known)(const struct conn *, void *arg), void *arg);
 
 /** Close our descriptor. The peer sees the end only when rte_vhost's is closed, too. */
 void conn_close(struct conn *conn);

@@ -3,6 +3,7 @@
 
 #include "budget.h"
 #include "commands.h"
+#include "fd_limit.h"
 #include "log.h"
 #include "vhost_thread.h"
 #include "worker.h"
@@ -13,11 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Listener, connection (twice), kick, call, error, up to eight regions; and the process's own. */
+/* Socket, connection (twice), kick, call, error, up to eight regions; and the process's own. */
 #define FDS_PER_GUEST 14
 #define FDS_OWN	      64
 
@@ -33,11 +33,12 @@ static int make_specs(struct daemon *d, struct why *why)
 {
 	const struct options *opt = &d->opt;
 
-	if (opt->socket_count > OPTIONS_SOCKETS_MAX)
+	if (opt->socket_count > options_sockets_max(opt))
 		return why_set(why, -EMFILE,
-			"--socket-count %u is more than the %d sockets that one process can serve: "
-			"start several, each with its own --socket-path",
-			opt->socket_count, OPTIONS_SOCKETS_MAX);
+			"--socket-count %u is more than the %u sockets that one process can serve "
+			"%s --client: start several, each with its own --socket-path",
+			opt->socket_count, options_sockets_max(opt),
+			opt->client ? "with" : "without");
 	d->socket_gid = (gid_t)-1;
 	if (opt->socket_group != NULL && sockets_find_group(opt->socket_group, &d->socket_gid) != 0)
 		return why_set(why, -ENOENT, "--socket-group '%s' is no group of this system",
@@ -57,16 +58,21 @@ static int make_specs(struct daemon *d, struct why *why)
 static int prepare_sockets(struct daemon *d, struct why *why)
 {
 	const char **paths = calloc(d->n_specs + 1, sizeof(paths[0]));
-	unsigned n = d->n_specs;
-	int err;
+	unsigned n = 0;
+	int err = 0;
 
 	if (paths == NULL)
 		return why_set(why, -ENOMEM, "no memory for %u guests", d->n_specs);
-	for (unsigned i = 0; i < d->n_specs; i++)
-		paths[i] = d->specs[i].path;
+	for (unsigned i = 0; i < d->n_specs && err == 0; i++) {
+		if (d->opt.client) /* it is the front-end's */
+			err = sockets_check(d->specs[i].path, why);
+		else
+			paths[n++] = d->specs[i].path;
+	}
 	if (d->opt.control_socket != NULL)
 		paths[n++] = d->opt.control_socket;
-	err = sockets_prepare(paths, n, LOCK_WAIT_S, &d->lock, why);
+	if (err == 0 && n > 0)
+		err = sockets_prepare(paths, n, LOCK_WAIT_S, &d->lock, why);
 	free(paths);
 	return err;
 }
@@ -86,18 +92,13 @@ int daemon_prepare(struct daemon *d, struct why *why)
 
 static void raise_fd_limit(unsigned n_guests)
 {
-	rlim_t need = (rlim_t)n_guests * FDS_PER_GUEST + FDS_OWN;
-	struct rlimit limit;
+	rlim_t need = (rlim_t)n_guests * FDS_PER_GUEST + FDS_OWN, got = fd_limit_raise(need);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
-		return;
-	limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur < need)
+	if (got < need)
 		LOG(WARNING,
 			"%u guests may need %ju open files, the limit is %ju: raise it (ulimit -n, or "
 			"LimitNOFILE in a systemd unit)",
-			n_guests, (uintmax_t)need, (uintmax_t)limit.rlim_cur);
+			n_guests, (uintmax_t)need, (uintmax_t)got);
 }
 
 static int start_guests(struct daemon *d, struct why *why)
@@ -207,6 +208,9 @@ static void say_what_is_served(const struct daemon *d)
 		d->n_specs != 1 ? "s" : "", where, range, opt->sources[0],
 		opt->n_sources > 1 ? " and others" : "", opt->drbg ? " through CTR_DRBG" : "",
 		n_workers > 1 ? "s" : "", lcores, budget);
+	LOG(NOTICE, "sockets are %s; one process serves at most %u guests so",
+		opt->client ? "the front-ends', to which it connects" : "its own",
+		options_sockets_max(opt));
 	if (opt->drbg)
 		LOG(NOTICE, "CTR_DRBG with AES-256 by %s", worker_keystream_name(workers[0]));
 	if (d->eal.shared_cpu)

@@ -29,9 +29,10 @@ enum guest_state {
 struct guest {
 	/* Name and path fixed when it is created; the rest MAIN: rw under the table's lock. */
 	_Alignas(64) struct spec spec;
-	bool by_control;   /* it came over the control socket, not from the configuration */
-	const char *told;  /* MAIN: rw. The fault that was last logged */
-	uint64_t added_ns; /* when it was added */
+	bool by_control;	 /* it came over the control socket, not from the configuration */
+	const char *told;	 /* MAIN: rw. The fault that was last logged */
+	uint64_t added_ns;	 /* when it was added */
+	uint64_t absent_from_ns; /* MAIN: rw. A client's: nobody was seen to be there since; 0 */
 
 	/* VHOST, MAIN: rw in a session's callback */
 	struct worker *worker;

@@ -13,6 +13,12 @@
 
 #define NEVER UINT64_MAX
 
+/*
+ * How long nobody may be behind a front-end's socket before it is set up anew. rte_vhost tries to
+ * connect every second, unless it has given the socket up.
+ */
+#define ABSENT_NS (5 * UINT64_C(1000000000))
+
 struct guests {
 	struct guests_config cfg;
 	struct guest_table table;
@@ -101,21 +107,31 @@ static struct worker *least_used(const struct guests *gs)
 
 /* Adding */
 
-static int check_count(unsigned n, struct why *why)
+/* In rte_vhost's event thread: a socket of ours and its connection, or a connection of ours. */
+static unsigned places_of(const struct spec *spec)
 {
-	if (n <= OPTIONS_SOCKETS_MAX)
+	return spec->client ? 1 : 2;
+}
+
+static int check_places(unsigned n, struct why *why)
+{
+	if (n <= OPTIONS_SOCKETS_MAX_CLIENT)
 		return 0;
 	return why_set(why, -EMFILE,
-		"%u guests are more than the %d sockets that one process can serve: start several, "
-		"each with its own sockets",
-		n, OPTIONS_SOCKETS_MAX);
+		"more guests than one process can serve, which is %d, or %d that it connects to: "
+		"start several, each with its own sockets",
+		OPTIONS_SOCKETS_MAX, OPTIONS_SOCKETS_MAX_CLIENT);
 }
 
 int guests_check(
 	const struct guests *gs, const struct spec *specs, unsigned n_specs, struct why *why)
 {
-	int err = check_count(n_specs, why);
+	unsigned places = 0;
+	int err;
 
+	for (unsigned i = 0; i < n_specs; i++)
+		places += places_of(&specs[i]);
+	err = check_places(places, why);
 	for (unsigned i = 0; i < n_specs && err == 0; i++)
 		err = check_lcore(gs, &specs[i], why);
 	return err;
@@ -148,10 +164,18 @@ static void destroy(struct guests *gs, struct guest *g)
 
 static int open_socket(struct guest *g, struct why *why)
 {
+	static struct log_limit waits;
 	int err = session_add(g);
 
 	if (err != 0)
-		return why_set(why, err, "cannot listen on %s: the log says more", g->spec.path);
+		return why_set(why, err, "cannot %s %s: the log says more",
+			g->spec.client ? "connect to" : "listen on", g->spec.path);
+	if (g->spec.client) {
+		if (guest_state(g) == GUEST_ALONE)
+			LOG_LIMITED(&waits, NOTICE, "guest %s: waiting for a front-end at %s: %s",
+				g->spec.name, g->spec.path, sockets_why_absent(g->spec.path));
+		return 0;
+	}
 	err = sockets_set_rights(g->spec.path, g->spec.mode, g->spec.gid, why);
 	if (err != 0)
 		session_remove(g);
@@ -197,6 +221,7 @@ int guests_start(struct guests *gs, const struct spec *specs, unsigned n_specs, 
 static int check_one(const struct guests *gs, const struct spec *spec, struct why *why)
 {
 	const struct guest *g = guest_table_by_name(&gs->table, spec->name);
+	unsigned places = places_of(spec);
 
 	if (g != NULL)
 		return why_set(why, -EEXIST,
@@ -207,7 +232,9 @@ static int check_one(const struct guests *gs, const struct spec *spec, struct wh
 		return why_set(why, -EEXIST,
 			"socket %s is guest %s's: choose another path for guest %s", spec->path,
 			g->spec.name, spec->name);
-	if (check_count(gs->table.n + 1, why) != 0)
+	for (unsigned i = 0; i < gs->table.n; i++)
+		places += places_of(&gs->table.all[i]->spec);
+	if (check_places(places, why) != 0)
 		return -EMFILE;
 	return check_lcore(gs, spec, why);
 }
@@ -232,10 +259,12 @@ int guests_add_prepared(
 int guests_add(struct guests *gs, const struct spec *spec, bool by_control, struct why *why)
 {
 	const char *path = spec->path;
-	struct sockets_lock lock;
+	struct sockets_lock lock = {0};
 	int err = check_one(gs, spec, why);
 
-	if (err == 0)
+	if (err == 0 && spec->client)
+		err = sockets_check(path, why);
+	else if (err == 0)
 		err = sockets_prepare(&path, 1, 0, &lock, why);
 	if (err != 0)
 		return err;
@@ -250,14 +279,15 @@ void guests_remove(struct guests *gs, struct guest *g)
 {
 	session_remove(g);
 	if (gs->started)
-		LOG(NOTICE, "guest %s: removed, %s is gone", g->spec.name, g->spec.path);
+		LOG(NOTICE, "guest %s: removed, %s is %s", g->spec.name, g->spec.path,
+			g->spec.client ? "its front-end's alone" : "gone");
 	destroy(gs, g);
 	gs->unsettled = true;
 }
 
 int guests_change(struct guests *gs, struct guest *g, const struct spec *spec, struct why *why)
 {
-	bool rights = spec->mode != g->spec.mode || spec->gid != g->spec.gid;
+	bool rights = !g->spec.client && (spec->mode != g->spec.mode || spec->gid != g->spec.gid);
 	int err = check_lcore(gs, spec, why);
 
 	if (err == 0 && rights)
@@ -368,12 +398,35 @@ static void report_fault(struct guest *g)
 	g->told = fault;
 }
 
+/*
+ * rte_vhost gives a front-end's socket up for good when it cannot take the connection that it has
+ * made: short of descriptors, of memory, of places in its event thread; or when we refused it. To
+ * be told apart from a front-end that is away only by the time that it takes; and to set up a
+ * socket that was well does no harm.
+ */
+static void look_after(struct guest *g)
+{
+	uint64_t now_ns = clock_now_ns();
+
+	if (guest_state(g) != GUEST_ALONE) {
+		g->absent_from_ns = 0;
+	} else if (g->absent_from_ns == 0) {
+		g->absent_from_ns = now_ns;
+	} else if (now_ns - g->absent_from_ns >= ABSENT_NS) {
+		session_remove(g);
+		session_add(g); /* what it says is in the log, and it is tried again */
+		g->absent_from_ns = now_ns;
+	}
+}
+
 void guests_tick(struct guests *gs)
 {
 	for (unsigned i = gs->table.n; i > 0; i--) {
 		struct guest *g = gs->table.all[i - 1];
 
 		report_fault(g);
+		if (g->spec.client)
+			look_after(g);
 		if (g->draining && guest_state(g) == GUEST_ALONE)
 			guests_remove(gs, g);
 	}

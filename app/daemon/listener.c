@@ -30,13 +30,13 @@
 #define PROTOCOL_FEATURES \
 	(FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK) | FEATURE(VHOST_USER_PROTOCOL_F_LOG_SHMFD))
 
-int listener_start(const char *path, const struct rte_vhost_device_ops *ops)
+int listener_start(const char *path, bool client, const struct rte_vhost_device_ops *ops)
 {
 	uint64_t offered;
 	mode_t mask;
 	int rc;
 
-	if (rte_vhost_driver_register(path, 0) != 0) {
+	if (rte_vhost_driver_register(path, client ? RTE_VHOST_USER_CLIENT : 0) != 0) {
 		LOG(ERR, "cannot make a socket for %s: rte_vhost refused it", path);
 		return -EIO;
 	}
@@ -53,7 +53,8 @@ int listener_start(const char *path, const struct rte_vhost_device_ops *ops)
 	rc = rte_vhost_driver_start(path);
 	umask(mask);
 	if (rc != 0) {
-		LOG(ERR, "cannot listen on %s: see the line before this one", path);
+		LOG(ERR, "cannot %s %s: see the line before this one",
+			client ? "connect to" : "listen on", path);
 		rte_vhost_driver_unregister(path);
 		return -EIO;
 	}

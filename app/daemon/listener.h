@@ -4,14 +4,18 @@
 
 /* A socket of rte_vhost's, and the features that are offered on it. A part of session.c. */
 
+#include <stdbool.h>
+
 struct rte_vhost_device_ops;
 
 /**
  * Make the socket at 'path', with mode 0600, and listen. rte_vhost_driver_unregister() ends it.
  *
+ * @param client  instead connect to the socket at 'path', which is a front-end's: at once if
+ *                somebody listens there, else again every second; and so after each connection
  * @return  0 or a negative errno, which was logged
  * Context: MAIN.
  */
-int listener_start(const char *path, const struct rte_vhost_device_ops *ops);
+int listener_start(const char *path, bool client, const struct rte_vhost_device_ops *ops);
 
 #endif

@@ -21,7 +21,11 @@ static const char usage[] =
 	"\n"
 	"  -s, --socket-path PATH    socket to serve; guests connect to PATH0, PATH1, ...\n"
 	"                            (required, unless there is --control-socket)\n"
-	"  -c, --socket-count N      number of sockets, one guest each: 1 to 511 (1)\n"
+	"  -c, --socket-count N      number of sockets, one guest each: 1 to 511, with\n"
+	"                            --client 1 to 1023 (1)\n"
+	"      --client              connect to sockets that the front-ends make (QEMU:\n"
+	"                            server=on), again and again; a restart of this program\n"
+	"                            is then not noticed by the guests\n"
 	"  -m, --max-bytes BYTES     what all guests together may read in a period: 1 to\n"
 	"                            2^63-1; each socket has an equal share (no limit)\n"
 	"  -p, --period MS           length of that period in milliseconds: 1 to 2^32-1\n"
@@ -84,6 +88,7 @@ enum {
 	OPT_SOURCE_FAILURE,
 	OPT_RESEED_BYTES,
 	OPT_RESEED_TIME,
+	OPT_CLIENT,
 	OPT_SOCKET_MODE,
 	OPT_SOCKET_GROUP,
 	OPT_LCORES,
@@ -117,6 +122,7 @@ static const struct option long_options[] = {
 	{"source-failure", required_argument, NULL, OPT_SOURCE_FAILURE},
 	{"reseed-bytes", required_argument, NULL, OPT_RESEED_BYTES},
 	{"reseed-time", required_argument, NULL, OPT_RESEED_TIME},
+	{"client", no_argument, NULL, OPT_CLIENT},
 	{"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
 	{"socket-group", required_argument, NULL, OPT_SOCKET_GROUP},
 	{"lcores", required_argument, NULL, OPT_LCORES},
@@ -365,8 +371,9 @@ static enum options_result parse_one(int c, const char *arg, struct options *opt
 	case 'c':
 		/* More than one process can serve is not a typing error: main says so. */
 		if (parse_range(arg, 1, UINT32_MAX, &v) != 0)
-			return refuse("--socket-count '%s' is not a whole number from 1 to %d", arg,
-				OPTIONS_SOCKETS_MAX);
+			return refuse("--socket-count '%s' is not a whole number from 1 to %d, or "
+				      "%d with --client",
+				arg, OPTIONS_SOCKETS_MAX, OPTIONS_SOCKETS_MAX_CLIENT);
 		opt->socket_count = (uint32_t)v;
 		break;
 	case 'm':
@@ -395,7 +402,11 @@ static enum options_result parse_one(int c, const char *arg, struct options *opt
 	case OPT_RESEED_BYTES:
 	case OPT_RESEED_TIME:
 		return parse_entropy_option(c, arg, opt);
+	case OPT_CLIENT:
+		opt->client = true;
+		break;
 	case OPT_SOCKET_MODE:
+		opt->server_only = "--socket-mode";
 		if (parse_octal(arg, &opt->socket_mode) != 0)
 			return refuse(
 				"--socket-mode '%s' is not an octal mode from 0 to 0777, such as "
@@ -403,6 +414,7 @@ static enum options_result parse_one(int c, const char *arg, struct options *opt
 				arg);
 		break;
 	case OPT_SOCKET_GROUP:
+		opt->server_only = "--socket-group";
 		if (arg[0] == '\0')
 			return refuse("--socket-group is empty: give a group's name or number");
 		opt->socket_group = arg;
@@ -432,6 +444,11 @@ static enum options_result parse_one(int c, const char *arg, struct options *opt
 		break;
 	}
 	return OPTIONS_RUN;
+}
+
+uint32_t options_sockets_max(const struct options *opt)
+{
+	return opt->client ? OPTIONS_SOCKETS_MAX_CLIENT : OPTIONS_SOCKETS_MAX;
 }
 
 int options_find_separator(int argc, char **argv)
@@ -498,6 +515,10 @@ enum options_result options_parse(int argc, char **argv, struct options *opt)
 	if (opt->idle_times_given && opt->idle.policy == IDLE_POLL)
 		return refuse("--idle-spin-us and --idle-max-sleep-us are for --idle adaptive (and "
 			      "pause): add that, or leave them out");
+	if (opt->server_only != NULL && opt->client)
+		return refuse("%s is for sockets that this program makes, with --client the "
+			      "front-ends make them: leave one of the two out",
+			opt->server_only);
 	for (unsigned i = 0; i < opt->n_rules; i++)
 		if (opt->rules[i].last >= opt->socket_count)
 			return refuse("--guest names socket %" PRIu64

@@ -19,8 +19,12 @@
 
 #define OPTIONS_SOURCES_MAX 8
 
-/** rte_vhost serves this many guests in a process in server mode: see README, "Limits". */
-#define OPTIONS_SOCKETS_MAX 511
+/**
+ * rte_vhost serves this many guests in a process: see README, "Limits". In server mode each needs
+ * two places in its event thread, in client mode one.
+ */
+#define OPTIONS_SOCKETS_MAX	   511
+#define OPTIONS_SOCKETS_MAX_CLIENT 1023
 
 /** --guest options that may be given; each may be for many sockets. */
 #define OPTIONS_RULES_MAX 64
@@ -58,7 +62,9 @@ struct options {
 	bool continue_unseeded; /* --source-failure */
 	uint64_t reseed_bytes;
 	uint32_t reseed_s;
-	const char *drbg_only; /* an option that was given and needs 'drbg'; NULL: none */
+	const char *drbg_only;	 /* an option that was given and needs 'drbg'; NULL: none */
+	bool client;		 /* connect to the front-ends' sockets */
+	const char *server_only; /* an option that was given and does not go with 'client' */
 	mode_t socket_mode;
 	const char *socket_group; /* NULL: leave it */
 	struct idle_config idle;
@@ -81,6 +87,9 @@ enum options_result {
  * @param argv  argv[0] is the program's name; strings are kept by reference
  */
 enum options_result options_parse(int argc, char **argv, struct options *opt);
+
+/** How many sockets one process can serve in the mode that was asked for. */
+uint32_t options_sockets_max(const struct options *opt);
 
 /**
  * Find the "--" that ends EAL options.

@@ -406,7 +406,7 @@ static int begin_session(struct guest *g, int vid)
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return -1;
-	s->conn = conn_find(g->spec.path, is_of_session, g);
+	s->conn = conn_find(g->spec.path, g->spec.client, is_of_session, g);
 	conn_limit_waits(&s->conn, WAIT_MS);
 	s->guard = guard_open(s->conn.fd);
 	if (s->guard == NULL || rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0) {
@@ -570,9 +570,9 @@ int session_init(struct guest_table *table)
 
 int session_add(struct guest *g)
 {
-	int err = listener_start(g->spec.path, &device_ops);
+	int err = listener_start(g->spec.path, g->spec.client, &device_ops);
 
-	if (err == 0)
+	if (err == 0 && !g->spec.client)
 		vhost_thread_wake();
 	return err;
 }

@@ -17,8 +17,10 @@
  * against the regions.
  *
  * Context: VHOST, rte_vhost's event thread, calls what is not exported. The exported functions say
- * theirs. A lock, which every callback holds, makes that MAIN and VHOST do not work on sessions at
- * the same time; lcores know nothing of it.
+ * theirs. In client mode a connection begins in the thread that made it, which may also be MAIN or
+ * rte_vhost's reconnect thread: that one holds a lock of the library's, which unregistering a
+ * socket takes, too. A lock of ours, which every callback holds, makes that no two threads work on
+ * sessions at the same time; nobody waits for the library with it; lcores know nothing of it.
  */
 
 #include "guest_table.h"
@@ -33,7 +35,7 @@ int session_init(struct guest_table *table);
 
 /**
  * Listen on a guest's path. The socket is made with mode 0600; sockets_set_rights() may then widen
- * that.
+ * that. Or connect to it, when it is the front-end's, and go on trying.
  *
  * @param g  in the table; it has joined a worker
  * @return   0 or a negative errno, which was logged
@@ -42,9 +44,9 @@ int session_init(struct guest_table *table);
 int session_add(struct guest *g);
 
 /**
- * Close a guest's connections and its socket, and remove the socket's file. Afterwards the guest is
- * detached, and no callback knows it.
- * Context: MAIN, while the workers still poll; holds no lock.
+ * Close a guest's connections and its socket, and remove the file of a socket of ours. Afterwards
+ * the guest is detached, and no callback knows it. Context: MAIN, while the workers still poll;
+ * holds no lock.
  */
 void session_remove(struct guest *g);
 

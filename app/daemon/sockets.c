@@ -50,6 +50,20 @@ static enum standing look_at(const char *path)
 	return err == ECONNREFUSED ? STALE : LIVE;
 }
 
+static int no_socket(const char *path, struct why *why)
+{
+	return why_set(why, -EEXIST,
+		"%s exists and is not a socket: move it away, or choose another path", path);
+}
+
+static int too_long(const char *path, struct why *why)
+{
+	return why_set(why, -ENAMETOOLONG,
+		"socket path %s has more than the %d bytes that a Unix socket can have: choose a "
+		"shorter one",
+		path, SOCKETS_PATH_SIZE - 1);
+}
+
 static int check(const char *path, struct why *why)
 {
 	switch (look_at(path)) {
@@ -61,9 +75,7 @@ static int check(const char *path, struct why *why)
 			"socket %s is in use by another process: stop it, or choose another path",
 			path);
 	case NO_SOCKET:
-		return why_set(why, -EEXIST,
-			"%s exists and is not a socket: move it away, or choose another path",
-			path);
+		return no_socket(path, why);
 	case UNKNOWN:
 		break;
 	}
@@ -113,10 +125,7 @@ static int look_at_directory(const char *path, struct place *place, struct why *
 	struct stat st;
 
 	if (strlen(path) >= SOCKETS_PATH_SIZE)
-		return why_set(why, -ENAMETOOLONG,
-			"socket path %s has more than the %d bytes that a Unix socket can have: "
-			"choose a shorter one",
-			path, SOCKETS_PATH_SIZE - 1);
+		return too_long(path, why);
 	directory_of(path, dir);
 	if (stat(dir, &st) != 0)
 		return why_set(why, -errno,
@@ -191,6 +200,30 @@ int sockets_prepare(const char *const *paths, unsigned n_paths, unsigned wait_s,
 	if (err != 0)
 		sockets_unlock(lock);
 	return err;
+}
+
+int sockets_check(const char *path, struct why *why)
+{
+	struct stat st;
+
+	if (strlen(path) >= SOCKETS_PATH_SIZE)
+		return too_long(path, why);
+	if (stat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return no_socket(path, why);
+	return 0;
+}
+
+const char *sockets_why_absent(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return strerror(errno);
+	if (!S_ISSOCK(st.st_mode))
+		return "it is not a socket";
+	if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
+		return strerror(errno);
+	return "nobody listens there";
 }
 
 void sockets_unlock(struct sockets_lock *lock)

@@ -44,6 +44,22 @@ bool sockets_path(const char *prefix, unsigned index, char path[SOCKETS_PATH_SIZ
 int sockets_prepare(const char *const *paths, unsigned n_paths, unsigned wait_s,
 	struct sockets_lock *lock, struct why *why);
 
+/**
+ * The same for a socket that is the front-end's: see that one can stand at 'path'. There need be
+ * nothing yet. Nothing is touched.
+ *
+ * @return  0; -ENAMETOOLONG; -EEXIST when there is something that is no socket
+ */
+int sockets_check(const char *path, struct why *why);
+
+/**
+ * Why one cannot connect to the socket at 'path', as far as can be seen without trying: who tries
+ * is taken for the back-end.
+ *
+ * @return  a text for a person, valid until the next call
+ */
+const char *sockets_why_absent(const char *path);
+
 void sockets_unlock(struct sockets_lock *lock);
 
 /**

@@ -27,6 +27,7 @@ int spec_of_socket(const struct options *opt, unsigned index, gid_t gid, struct 
 	uint64_t weight = 1;
 
 	*spec = (struct spec){
+		.client = opt->client,
 		.mode = opt->socket_mode,
 		.gid = gid,
 		.lcore = SPEC_ANY_LCORE,

@@ -23,7 +23,8 @@
 struct spec {
 	char name[SPEC_NAME_SIZE];
 	char path[SOCKETS_PATH_SIZE];
-	mode_t mode; /* of the socket */
+	bool client; /* the socket is the front-end's: connect to it, and leave it as it is */
+	mode_t mode; /* of a socket of ours */
 	gid_t gid;   /* (gid_t)-1: leave it */
 	uint32_t weight;
 	uint32_t lcore;	     /* that serves it; SPEC_ANY_LCORE: the one with the least to do */

@@ -224,6 +224,23 @@ static void test_sources_too_many(void **state)
 	assert_refusal(&o, "--filename", "ninth");
 }
 
+/* Client mode has more room, and no rights to give away. */
+static void test_client(void **state)
+{
+	struct outcome o = PARSE("-s", "/a", "-c", "1023", "--client");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_true(o.opt.client);
+	assert_int_equal(options_sockets_max(&o.opt), 1023);
+	o = PARSE("-s", "/a");
+	assert_false(o.opt.client);
+	assert_int_equal(options_sockets_max(&o.opt), 511);
+	o = PARSE("-s", "/a", "--client", "--socket-mode=0660");
+	assert_refusal(&o, "--socket-mode", "--client");
+	o = PARSE("-s", "/a", "--socket-group=kvm", "--client");
+	assert_refusal(&o, "--socket-group", "--client");
+}
+
 /* A rule for a socket that there is not is a mistake, wherever --socket-count stands. */
 static void test_guest_rules(void **state)
 {
@@ -463,7 +480,7 @@ static void test_help_and_version(void **state)
 	static const char *const named[] = {"-s,", "-c,", "-m,", "-p,", "-f,", "-h,",
 		"--socket-path", "--socket-count", "--max-bytes", "--period", "--filename",
 		"--rng-source", "--source-mode", "--socket-mode", "--socket-group", "--lcores",
-		"--log-level", "--help", "--version"};
+		"--log-level", "--client", "--help", "--version"};
 	struct outcome o;
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -548,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_drbg_options),
 		cmocka_unit_test(test_drbg_values),
 		cmocka_unit_test(test_sources_too_many),
+		cmocka_unit_test(test_client),
 		cmocka_unit_test(test_guest_rules),
 		cmocka_unit_test(test_control_socket),
 		cmocka_unit_test(test_bounds),

@@ -379,6 +379,46 @@ static void test_groups(void **state)
 		assert_int_equal(sockets_find_group(none[i], &gid), -ENOENT);
 }
 
+/* The front-ends' sockets: nothing is touched, and only what can never be is refused. */
+static void test_check(void **state)
+{
+	char long_path[SOCKETS_PATH_SIZE + 1] = "";
+	struct why why = {""};
+	int live = make_live("live");
+
+	make_stale("stale");
+	append("file", "x");
+	assert_int_equal(sockets_check("live", &why), 0);
+	assert_int_equal(sockets_check("stale", &why), 0);
+	assert_int_equal(sockets_check("nothing", &why), 0);
+	assert_int_equal(sockets_check("/no/such/directory/s", &why), 0);
+	assert_string_equal(why.text, "");
+	assert_true(exists("live") && exists("stale"));
+	/* Nobody was connected to. */
+	assert_int_equal(accept(live, NULL, NULL), -1);
+	close(live);
+	assert_int_equal(sockets_check("file", &why), -EEXIST);
+	assert_non_null(strstr(why.text, "file exists and is not a socket"));
+	memset(long_path, 'x', SOCKETS_PATH_SIZE);
+	assert_int_equal(sockets_check(long_path, &why), -ENAMETOOLONG);
+}
+
+static void test_why_absent(void **state)
+{
+	append("file", "x");
+	make_stale("stale");
+	assert_string_equal(sockets_why_absent("nothing"), strerror(ENOENT));
+	assert_string_equal(sockets_why_absent("no/directory"), strerror(ENOENT));
+	assert_string_equal(sockets_why_absent("file"), "it is not a socket");
+	assert_string_equal(sockets_why_absent("stale"), "nobody listens there");
+	if (geteuid() == 0) {
+		assert_int_equal(chmod("stale", 0600), 0);
+		assert_int_equal(seteuid(NOBODY), 0);
+		assert_string_equal(sockets_why_absent("stale"), strerror(EACCES));
+		assert_int_equal(seteuid(0), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +441,8 @@ int main(void)
 		directory_test(test_mode_and_group),
 		directory_test(test_rights_of_nothing),
 		directory_test(test_groups),
+		directory_test(test_check),
+		directory_test(test_why_absent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

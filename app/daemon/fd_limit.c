@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fd_limit.h"
+
+rlim_t fd_limit_raise(rlim_t need)
+{
+	struct rlimit limit, wanted;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
+		return limit.rlim_cur;
+	wanted = (struct rlimit){
+		.rlim_cur = need,
+		.rlim_max = limit.rlim_max > need ? limit.rlim_max : need,
+	};
+	/* Above the hard limit only with CAP_SYS_RESOURCE, and never above fs.nr_open. */
+	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+		return need;
+	wanted = (struct rlimit){.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+		return wanted.rlim_cur;
+	return limit.rlim_cur;
+}
