@@ -59,24 +59,24 @@ static FILE *open_limited(void)
 	return stream;
 }
 
+static FILE *stream; /* where it goes, but at debug */
+
+void log_set_level(int level)
+{
+	rte_openlog_stream(level == RTE_LOG_DEBUG ? stderr : stream);
+	rte_log_set_level_pattern("lib.*", level == RTE_LOG_DEBUG ? RTE_LOG_DEBUG : RTE_LOG_ERR);
+	rte_log_set_level((uint32_t)log_type, (uint32_t)level);
+}
+
 void log_setup(int level)
 {
-	static FILE *stream;
-
 	/* Not while the EAL starts: a person waits for what it has to say. */
 	stream = stream == NULL ? stderr : open_limited();
 	log_type = rte_log_register("vhost_rng");
 	if (log_type < 0)
 		log_type = RTE_LOGTYPE_USER1;
-	rte_openlog_stream(level == RTE_LOG_DEBUG ? stderr : stream);
 	rte_log_set_global_level(RTE_LOG_DEBUG);
 	log_set_level(level);
-}
-
-void log_set_level(int level)
-{
-	rte_log_set_level_pattern("lib.*", level == RTE_LOG_DEBUG ? RTE_LOG_DEBUG : RTE_LOG_ERR);
-	rte_log_set_level((uint32_t)log_type, (uint32_t)level);
 }
 
 bool log_limit_pass(struct log_limit *limit)

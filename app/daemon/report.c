@@ -56,15 +56,17 @@ static json_t *report_lcores(const struct daemon *d)
 
 	for (unsigned i = 0; i < service_n_workers(d->service); i++) {
 		const struct entropy_stats *s = worker_entropy_stats(workers[i]);
+		const struct intake_stats *tap = service_tap(d->service, i);
 		int cpu = eal_lcore_cpu(worker_lcore(workers[i]));
 
 		json_array_append_new(
-			list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "lcore",
+			list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "lcore",
 				      number(worker_lcore(workers[i])), "cpu",
 				      cpu >= 0 ? json_integer(cpu) : json_null(), "guests",
 				      number(worker_load(workers[i])), "reseeds",
 				      counter(&s->reseeds), "generated", counter(&s->generated),
-				      "overdue", stats_read(&s->overdue) != 0));
+				      "overdue", stats_read(&s->overdue) != 0, "drawn",
+				      tap != NULL ? counter(&tap->bytes) : json_null()));
 	}
 	return list;
 }
@@ -72,19 +74,16 @@ static json_t *report_lcores(const struct daemon *d)
 static json_t *report_sources(const struct daemon *d)
 {
 	json_t *list = json_array();
-	const struct intake *intakes;
-	unsigned n;
 
-	intakes = service_intakes(d->service, &n);
-	for (unsigned i = 0; i < n; i++) {
-		const struct intake_stats *s = &intakes[i].stats;
+	for (unsigned i = 0; i < service_n_sources(d->service); i++) {
+		struct intake_stats s;
 
+		service_source(d->service, i, &s);
 		json_array_append_new(
 			list, json_pack("{s:o, s:s, s:o, s:o, s:o}", "file",
 				      request_text(d->opt.sources[i]), "state",
-				      names_intake_state(stats_read(&s->state)), "bytes",
-				      counter(&s->bytes), "unwell", counter(&s->unwell), "errors",
-				      counter(&s->errors)));
+				      names_intake_state(s.state), "bytes", number(s.bytes),
+				      "unwell", number(s.unwell), "errors", number(s.errors)));
 	}
 	return list;
 }

@@ -311,10 +311,29 @@ uint64_t service_epoch_ns(const struct service *s)
 	return s->epoch_ns;
 }
 
-const struct intake *service_intakes(const struct service *s, unsigned *n)
+unsigned service_n_sources(const struct service *s)
 {
-	*n = s->n_intakes;
-	return s->lines[0].intakes;
+	return s->n_intakes;
+}
+
+void service_source(const struct service *s, unsigned i, struct intake_stats *sum)
+{
+	*sum = (struct intake_stats){0};
+	for (unsigned k = 0; k < s->n_lines; k++) {
+		const struct intake_stats *stats = &s->lines[k].intakes[i].stats;
+		uint64_t state = stats_read(&stats->state);
+
+		sum->bytes += stats_read(&stats->bytes);
+		sum->unwell += stats_read(&stats->unwell);
+		sum->errors += stats_read(&stats->errors);
+		if (state > sum->state)
+			sum->state = state;
+	}
+}
+
+const struct intake_stats *service_tap(const struct service *s, unsigned i)
+{
+	return s->taps[i] != NULL ? tap_stats(s->taps[i]) : NULL;
 }
 
 void service_reseed(struct service *s, bool due)

@@ -45,8 +45,17 @@ unsigned service_n_workers(const struct service *s);
 /** When the first period of the budget starts. */
 uint64_t service_epoch_ns(const struct service *s);
 
-/** The sources, in the order of preference; their 'stats' may be read by any thread. */
-const struct intake *service_intakes(const struct service *s, unsigned *n);
+/** How many sources there are, in the order of preference. */
+unsigned service_n_sources(const struct service *s);
+
+/**
+ * What is known of source number 'i', by all that read it: the sum of their counters, and the state
+ * of the one that is worst. Context: any thread.
+ */
+void service_source(const struct service *s, unsigned i, struct intake_stats *sum);
+
+/** What worker number 'i' drew from the kernel by itself, for stats_read(); NULL: it does not. */
+const struct intake_stats *service_tap(const struct service *s, unsigned i);
 
 /** Let all DRBGs be seeded again. @param due  not a byte without it */
 void service_reseed(struct service *s, bool due);
