@@ -151,32 +151,31 @@ static void test_tokens_wake(void **state)
 	assert_true(lcore_sleeps_in_a_second(&fx->daemon) < FEW_WAKES);
 }
 
-/* Bytes wake the lcore: a guest waits for those of a source that has none. */
+/* Bytes wake the lcore: a guest waits for those of a source that has none. There come more than are
+ * read ahead, so that nothing else is to be told after the first of them. */
 static void test_bytes_wake(void **state)
 {
 	struct fixture *fx = *state;
-	uint64_t at = 0;
+	struct driver_used used;
+	struct guest *g;
+	uint64_t gpa;
 
 	stream_append(fx->daemon.source, 0, 4096);
-	at = 4096;
 	start(fx, 1, "adaptive", "-f", fx->daemon.source);
-	add_guest(fx, 0, true);
+	g = add_guest(fx, 0, true);
+	gpa = guest_alloc(g, 0, 65536);
 	for (unsigned i = 0; i < 5; i++) {
-		struct guest *g = &fx->guests[0];
-		struct driver_used used;
-
-		/* Take what there is, and more than that. */
-		guest_request(g, g->scratch_gpa, 64, i);
-		while (guest_take(g, &used, 100))
-			guest_request(g, g->scratch_gpa, 64, i);
+		/* Take what there is, and ask for more. */
+		do
+			guest_request(g, gpa, 65536, i);
+		while (guest_take(g, &used, 100));
 		lcore_wait_blocked(&fx->daemon);
-		stream_append(fx->daemon.source, at, 640);
-		at += 640;
+		stream_append(fx->daemon.source, 4096 + i * 1048576ull, 1048576);
 		guest_must_take(g, &used);
 	}
 }
 
-/* A lcore that blocks hears what VHOST and MAIN want. */
+/* An lcore that blocks hears what VHOST and MAIN want. */
 static void test_come_and_go_while_blocked(void **state)
 {
 	struct fixture *fx = *state;
