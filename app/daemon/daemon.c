@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include "budget.h"
+#include "clock.h"
 #include "commands.h"
 #include "fd_limit.h"
 #include "log.h"
@@ -159,6 +160,9 @@ static int start(struct daemon *d, const sigset_t *signals, struct why *why)
 
 	if (err == 0)
 		err = service_start(d->service, &d->eal, why);
+	if (err == 0 && pulse_create(service_workers(d->service), service_n_workers(d->service),
+				&d->pulse) != 0)
+		err = why_set(why, -ENOMEM, "no memory");
 	if (err == 0)
 		err = start_guests(d, why);
 	if (err == 0 && d->opt.control_socket != NULL)
@@ -218,10 +222,32 @@ static void say_what_is_served(const struct daemon *d)
 			     "long waits; give the process a second CPU");
 }
 
+static void tell_supervisor(struct daemon *d)
+{
+	const struct guest_table *table = guests_table(d->guests);
+	unsigned n_served = 0;
+
+	for (unsigned i = 0; i < table->n; i++)
+		n_served += guest_state(table->all[i]) == GUEST_SERVED;
+	supervisor_status(&d->supervisor, "%u of %u guests served", n_served, table->n);
+}
+
+/* How long MAIN may wait for something to happen. */
+static uint64_t tick_ns(const struct daemon *d)
+{
+	uint64_t watchdog_ns = d->supervisor.watchdog_ns;
+
+	/* One tick may find a poke unanswered, the next one feeds. */
+	return watchdog_ns > 0 && watchdog_ns / 4 < TICK_NS ? watchdog_ns / 4 : TICK_NS;
+}
+
 static void tick(struct daemon *d)
 {
 	guests_tick(d->guests);
 	service_tick(d->service);
+	if (pulse_beats(d->pulse, clock_now_ns()))
+		supervisor_feed(&d->supervisor);
+	tell_supervisor(d);
 	if (d->draining && guests_table(d->guests)->n == 0) {
 		LOG(NOTICE, "drained: ending");
 		d->ending = true;
@@ -230,18 +256,25 @@ static void tick(struct daemon *d)
 
 int daemon_serve(struct daemon *d, const sigset_t *signals, struct why *why)
 {
-	int err = start(d, signals, why);
+	int err = supervisor_open(&d->supervisor);
 
+	if (err != 0)
+		LOG(WARNING, "cannot tell NOTIFY_SOCKET's owner that it serves: %s",
+			strerror(-err));
+	err = start(d, signals, why);
 	if (err != 0)
 		return err;
 	say_what_is_served(d);
+	tell_supervisor(d);
+	supervisor_ready(&d->supervisor);
 	while (!d->ending) {
 		uint64_t settle_ns = guests_settle(d->guests), wake_ns = vhost_thread_tick();
 		uint64_t limit_ns = settle_ns < wake_ns ? settle_ns : wake_ns;
 
-		events_wait(d->events, limit_ns < TICK_NS ? limit_ns : TICK_NS);
+		events_wait(d->events, limit_ns < tick_ns(d) ? limit_ns : tick_ns(d));
 		tick(d);
 	}
+	supervisor_stopping(&d->supervisor);
 	return 0;
 }
 
@@ -258,6 +291,8 @@ void daemon_end(struct daemon *d)
 {
 	control_destroy(d->control);
 	guests_destroy(d->guests);
+	pulse_destroy(d->pulse);
+	supervisor_close(&d->supervisor);
 	if (d->service != NULL)
 		service_stop(d->service);
 	service_close(d->service);

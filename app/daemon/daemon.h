@@ -14,7 +14,9 @@
 #include "events.h"
 #include "guests.h"
 #include "options.h"
+#include "pulse.h"
 #include "service.h"
+#include "supervisor.h"
 
 #include <signal.h>
 
@@ -29,8 +31,10 @@ struct daemon {
 	struct guests *guests;
 	struct events *events;
 	struct event_handler signals; /* a signalfd */
-	struct control *control;      /* NULL: none */
-	bool draining;		      /* end when the last guest has gone */
+	struct pulse *pulse;
+	struct supervisor supervisor;
+	struct control *control; /* NULL: none */
+	bool draining;		 /* end when the last guest has gone */
 	bool ending;
 };
 

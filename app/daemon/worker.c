@@ -68,12 +68,14 @@ struct worker {
 	const struct worker_change *changes; /* of CALL_CHANGE */
 	unsigned n_changes;
 	_Alignas(64) uint32_t call;   /* MAIN, VHOST: rw, LCORE: ro */
-	uint32_t reseed;	      /* MAIN, VHOST: set bits, LCORE: clears them */
+	uint32_t asked;		      /* MAIN, VHOST: set bits, LCORE: clears them */
 	_Alignas(64) uint32_t answer; /* LCORE: rw, MAIN, VHOST: ro */
 };
 
-#define RESEED_WANTED 1u
-#define RESEED_DUE    2u
+/* What an lcore is asked for that nobody waits for. */
+#define ASKED_RESEED 1u
+#define ASKED_DUE    2u /* and not a byte without it */
+#define ASKED_POKE   4u
 
 /*
  * What no two DRBGs have in common, whatever they are seeded with: 256 bits of the kernel's
@@ -149,7 +151,7 @@ static bool is_wanted(const void *worker)
 {
 	const struct worker *w = worker;
 
-	return is_called(w) || __atomic_load_n(&w->reseed, __ATOMIC_RELAXED) != 0;
+	return is_called(w) || __atomic_load_n(&w->asked, __ATOMIC_RELAXED) != 0;
 }
 
 static int create_sleeper(struct worker *w, const struct worker_config *cfg)
@@ -341,15 +343,17 @@ static bool answer_call(struct worker *w)
 	return go_on;
 }
 
-/* Others asked for a reseed. */
-static void reseed(struct worker *w)
+/* Others asked for something. That it is taken is the answer to a poke. */
+static void do_asked(struct worker *w)
 {
-	uint32_t asked = __atomic_exchange_n(&w->reseed, 0, __ATOMIC_ACQUIRE);
+	uint32_t asked = __atomic_exchange_n(&w->asked, 0, __ATOMIC_ACQ_REL);
 
 	if (!w->entropy.is_drbg)
 		return;
-	entropy_want_reseed(&w->entropy, asked & RESEED_DUE);
-	entropy_avail(&w->entropy, 1); /* now, if there is a seed */
+	if (asked & (ASKED_RESEED | ASKED_DUE))
+		entropy_want_reseed(&w->entropy, asked & ASKED_DUE);
+	/* Now, if there is a seed; also one that was asked for before, while nobody wants bytes. */
+	entropy_avail(&w->entropy, 1);
 }
 
 /* Those who wait for their allowance are looked at when it may have come. */
@@ -438,8 +442,8 @@ static void sweep(struct worker *w)
 
 	if (w->bytes.limited || w->requests.limited)
 		tell_time(w);
-	if (__builtin_expect(__atomic_load_n(&w->reseed, __ATOMIC_RELAXED) != 0, 0))
-		reseed(w);
+	if (__builtin_expect(__atomic_load_n(&w->asked, __ATOMIC_RELAXED) != 0, 0))
+		do_asked(w);
 	busy = take_turns(w);
 	if (__builtin_expect(guard_hits() != w->hits_seen, 0))
 		drop_hit(w);
@@ -533,10 +537,23 @@ void worker_change_terms(struct worker *w, const struct worker_change *changes, 
 	pthread_mutex_unlock(&w->call_lock);
 }
 
+static void ask(struct worker *w, uint32_t what)
+{
+	__atomic_fetch_or(&w->asked, what, __ATOMIC_RELEASE);
+	bell_ring(worker_bell(w), BELL_CALL);
+}
+
+bool worker_poke(struct worker *w)
+{
+	if (__atomic_load_n(&w->asked, __ATOMIC_ACQUIRE) & ASKED_POKE)
+		return false;
+	ask(w, ASKED_POKE);
+	return true;
+}
+
 void worker_reseed(struct worker *w, bool due)
 {
-	__atomic_fetch_or(&w->reseed, due ? RESEED_DUE : RESEED_WANTED, __ATOMIC_RELEASE);
-	bell_ring(worker_bell(w), BELL_CALL);
+	ask(w, due ? ASKED_DUE : ASKED_RESEED);
 }
 
 void worker_attach(struct worker *w, struct guest *g)

@@ -65,6 +65,14 @@ struct bell *worker_bell(const struct worker *w);
  */
 void worker_reseed(struct worker *w, bool due);
 
+/**
+ * Ask the lcore for a sign of life, and wait for nothing.
+ *
+ * @return  true when it has answered the last time; false: it has yet to, and is not asked again
+ * Context: MAIN.
+ */
+bool worker_poke(struct worker *w);
+
 /** Start polling. @return 0 or a negative errno. Context: MAIN. */
 int worker_start(struct worker *w);
 

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pulse.h"
+
+#include "log.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* A CPU that others use too may be had late; this is worth a line. */
+#define SILENT_NS UINT64_C(5000000000)
+
+struct beat {
+	uint64_t answered_ns; /* when it was last seen to have answered */
+	bool silent;	      /* as last logged */
+};
+
+struct pulse {
+	struct worker *const *workers;
+	unsigned n_workers;
+	struct beat beats[];
+};
+
+int pulse_create(struct worker *const *workers, unsigned n_workers, struct pulse **pulse)
+{
+	struct pulse *p = calloc(1, sizeof(*p) + n_workers * sizeof(p->beats[0]));
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->workers = workers;
+	p->n_workers = n_workers;
+	*pulse = p;
+	return 0;
+}
+
+void pulse_destroy(struct pulse *p)
+{
+	free(p);
+}
+
+static void say(struct beat *beat, const struct worker *w, uint64_t now_ns, bool answered)
+{
+	bool silent = !answered && now_ns - beat->answered_ns >= SILENT_NS;
+
+	if (answered && beat->silent)
+		LOG(NOTICE, "lcore %u goes on", worker_lcore(w));
+	else if (silent && !beat->silent)
+		LOG(ERR,
+			"lcore %u has made no progress for %" PRIu64
+			" s: it is stuck, or others use its CPU; its guests wait",
+			worker_lcore(w), (now_ns - beat->answered_ns) / 1000000000u);
+	beat->silent = silent || (beat->silent && !answered);
+}
+
+bool pulse_beats(struct pulse *p, uint64_t now_ns)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < p->n_workers; i++) {
+		struct beat *beat = &p->beats[i];
+		bool answered = worker_poke(p->workers[i]);
+
+		say(beat, p->workers[i], now_ns, answered);
+		if (answered)
+			beat->answered_ns = now_ns;
+		all &= answered;
+	}
+	return all;
+}

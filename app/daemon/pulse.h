@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_PULSE_H
+#define VRNG_PULSE_H
+
+/*
+ * Do the lcores make progress? Each is poked now and then, and answers in its loop, which takes
+ * microseconds also when it sleeps or blocks, since a poke wakes it. One that does not answer is
+ * stuck, or has no CPU.
+ *
+ * Thread safety: none. Context: MAIN.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct worker;
+struct pulse;
+
+/** @return 0 or -ENOMEM. @param workers  which poll; they outlive the pulse */
+int pulse_create(struct worker *const *workers, unsigned n_workers, struct pulse **pulse);
+
+/** NULL is fine. */
+void pulse_destroy(struct pulse *p);
+
+/**
+ * Poke those that have answered. Says in the log which has been silent for long, and when it is
+ * there again.
+ *
+ * @return  true when each has answered since it was last poked here
+ */
+bool pulse_beats(struct pulse *p, uint64_t now_ns);
+
+#endif
