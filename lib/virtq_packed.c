@@ -29,6 +29,12 @@ static inline uint16_t pos_add(const struct virtq_config *cfg, uint16_t pos, uin
 	return (uint16_t)(wrap | index);
 }
 
+/* Length, id and flags of a descriptor (§2.8.13), to be loaded or stored at once. */
+static inline uint64_t *second_half(const struct virtq_config *cfg, uint16_t pos)
+{
+	return (uint64_t *)(void *)&cfg->ring[index_of(pos)].len;
+}
+
 const char *virtq_packed_flaw(const struct virtq_config *cfg)
 {
 	const size_t event_bytes = sizeof(struct vring_packed_desc_event);
@@ -82,27 +88,28 @@ static inline void plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs
 {
 	const struct guest_mem *mem = vq->cfg.mem;
 	const struct guest_region region = mem->regions[mem->last_hit];
-	struct vring_packed_desc *ring = vq->cfg.ring;
+	const struct virtq_config cfg = vq->cfg;
 	uint64_t bytes_left = max_bytes - b->bytes;
-	uint16_t pos = vq->cfg.last_avail;
+	uint16_t pos = cfg.last_avail;
 	unsigned n = *descs_left, done = 0;
 
 	n = n < max_reqs - b->n_reqs ? n : max_reqs - b->n_reqs;
 	n = n < VIRTQ_BURST_SEGS - b->n_segs ? n : VIRTQ_BURST_SEGS - b->n_segs;
 	for (; done < n; done++) {
-		struct vring_packed_desc *p = &ring[index_of(pos)];
-		uint16_t flags = le16toh(__atomic_load_n(&p->flags, __ATOMIC_ACQUIRE));
-		uint32_t len = le32toh(__atomic_load_n(&p->len, __ATOMIC_RELAXED));
-		/* huge when it is below */
-		uint64_t offset = le64toh(__atomic_load_n(&p->addr, __ATOMIC_RELAXED)) - region.gpa;
+		uint64_t word = le64toh(__atomic_load_n(second_half(&cfg, pos), __ATOMIC_ACQUIRE));
+		uint64_t addr = le64toh(
+			__atomic_load_n(&cfg.ring[index_of(pos)].addr, __ATOMIC_RELAXED));
+		uint64_t offset = addr - region.gpa; /* huge when it is below */
+		uint32_t len = (uint32_t)word;
 
-		if (flags != (VRING_DESC_F_WRITE | virtq_avail_flags(pos)) || len == 0 ||
+		if (word >> 48 != (VRING_DESC_F_WRITE | virtq_avail_flags(pos)) || len == 0 ||
 			len > bytes_left || offset >= region.size || len > region.size - offset)
 			break;
+		
 		bytes_left -= len;
 		b->segs[b->n_segs + done] = (struct iovec){region.hva + offset, len};
-		b->reqs[b->n_reqs + done] = (struct virtq_req){virtq_load16(&p->id), 1, len};
-		pos = pos_add(&vq->cfg, pos, 1);
+		b->reqs[b->n_reqs + done] = (struct virtq_req){(uint16_t)(word >> 32), 1, len};
+		pos = pos_add(&cfg, pos, 1);
 	}
 	b->bytes = max_bytes - bytes_left;
 	b->n_segs += done;
@@ -199,7 +206,7 @@ bool virtq_packed_skip_rest(struct virtq *vq)
 	return true;
 }
 
-/* The second half of a used descriptor at 'pos': length, id and flags (§2.8.13), for one store. */
+/* The second half of a used descriptor at 'pos'. */
 static inline uint64_t used_word(const struct virtq_req *req, uint16_t pos)
 {
 	uint16_t flags = pos & VIRTQ_WRAP ? AVAIL_USED : 0;
@@ -207,11 +214,6 @@ static inline uint64_t used_word(const struct virtq_req *req, uint16_t pos)
 	if (req->written > 0)
 		flags |= VRING_DESC_F_WRITE;
 	return htole64(req->written | (uint64_t)req->head << 32 | (uint64_t)flags << 48);
-}
-
-static inline uint64_t *used_word_at(const struct virtq_config *cfg, uint16_t pos)
-{
-	return (uint64_t *)(void *)&cfg->ring[index_of(pos)].len;
 }
 
 void virtq_packed_complete(struct virtq *vq, const struct virtq_burst *b)
@@ -226,12 +228,12 @@ void virtq_packed_complete(struct virtq *vq, const struct virtq_burst *b)
 	for (unsigned i = 1; i < b->n_reqs; i++) {
 		pos = pos_add(cfg, pos, b->reqs[i - 1].n_descs);
 		__atomic_store_n(
-			used_word_at(cfg, pos), used_word(&b->reqs[i], pos), __ATOMIC_RELAXED);
+			second_half(cfg, pos), used_word(&b->reqs[i], pos), __ATOMIC_RELAXED);
 		n_descs += b->reqs[i].n_descs;
 	}
 	pos = pos_add(cfg, pos, b->reqs[b->n_reqs - 1].n_descs);
 	/* The first is the one that the driver looks at: after the others, and after the bytes. */
-	__atomic_store_n(used_word_at(cfg, cfg->last_used), used_word(&b->reqs[0], cfg->last_used),
+	__atomic_store_n(second_half(cfg, cfg->last_used), used_word(&b->reqs[0], cfg->last_used),
 		__ATOMIC_RELEASE);
 	if (__builtin_expect(cfg->log != NULL, 0))
 		virtq_log_entries(cfg, cfg->ring, sizeof(struct vring_packed_desc),
