@@ -10,12 +10,13 @@
 
 #include <errno.h>
 
-#define TABLE_MAX 8
-#define BUFS_MAX  12
-#define N_SIZES	  6
-#define OPS_MAX	  200
-#define ROOM_GPA  (VM_DATA_GPA - 64) /* some of it is nowhere */
-#define ROOM_LEN  (VM_DATA_LEN + 128)
+#define TABLE_MAX  8
+#define BUFS_MAX   12
+#define MEMORY_MAX (16 * VM_PAGE)
+#define N_SIZES	   6
+#define OPS_MAX	   200
+#define ROOM_GPA   (VM_DATA_GPA - 64) /* some of it is nowhere */
+#define ROOM_LEN   (VM_DATA_LEN + 128)
 
 static const unsigned sizes[2][N_SIZES] = {{1, 2, 4, 8, 16, 64}, {1, 2, 3, 7, 16, 61}};
 
@@ -40,7 +41,11 @@ static struct {
 
 	/* A second memory: what the guest's must be like */
 	struct guest_ram must;
-	uint8_t must_bytes[16 * VM_PAGE];
+	uint8_t must_bytes[MEMORY_MAX];
+
+	/* With a dirty log: what the device told it, and the memory as it was before. */
+	bool logging;
+	uint8_t marked[MEMORY_MAX], was[MEMORY_MAX];
 } fx;
 
 static void copy_memory(uint8_t *to)
@@ -69,6 +74,53 @@ static void check_memory(void)
 		const struct guest_ram_region *r = &fx.vm->ram.regions[i];
 
 		FUZZ_CHECK(memcmp(r->host, fx.must.regions[i].host, r->size_bytes) == 0);
+	}
+}
+
+/* The device says that it wrote there. */
+static void mark(void *arg, uint64_t gpa, uint64_t len)
+{
+	size_t at = 0;
+
+	for (unsigned i = 0; i < fx.vm->ram.nr_regions; i++) {
+		const struct guest_ram_region *r = &fx.vm->ram.regions[i];
+
+		if (gpa >= r->gpa && gpa - r->gpa < r->size_bytes) {
+			FUZZ_CHECK(len <= r->size_bytes - (gpa - r->gpa));
+			memset(fx.marked + at + (gpa - r->gpa), 1, len);
+			return;
+		}
+		at += r->size_bytes;
+	}
+	FUZZ_CHECK(!"a mark outside the guest's memory");
+}
+
+static const struct dirty_log log_of_all = {.mark = mark};
+
+static void log_begin(void)
+{
+	if (!fx.logging)
+		return;
+	memset(fx.marked, 0, sizeof(fx.marked));
+	copy_memory(fx.was);
+}
+
+#define PIECE 64
+
+/* Whatever is not as it was must have been told. */
+static void log_check(void)
+{
+	size_t at = 0;
+
+	for (unsigned i = 0; fx.logging && i < fx.vm->ram.nr_regions; i++) {
+		const struct guest_ram_region *r = &fx.vm->ram.regions[i];
+
+		for (size_t n = 0; n < r->size_bytes; n += PIECE, at += PIECE) {
+			if (memcmp(r->host + n, fx.was + at, PIECE) == 0)
+				continue;
+			for (unsigned k = 0; k < PIECE; k++)
+				FUZZ_CHECK(r->host[n + k] == fx.was[at + k] || fx.marked[at + k]);
+		}
 	}
 }
 
@@ -185,7 +237,11 @@ static void start(void)
 		start_badly();
 	cfg = vm_ring(fx.vm);
 	cfg.indirect = !(how & 16);
+	fx.logging = how & 32;
+	cfg.log = fx.logging ? &log_of_all : NULL;
+	log_begin();
 	FUZZ_CHECK(virtq_init(&fx.vq, &cfg, &why) == 0 && why == NULL);
+	log_check();
 	fx.m = (struct ring_model){.ram = &fx.vm->ram,
 		.to = &fx.must,
 		.packed = cfg.packed,
@@ -410,6 +466,7 @@ static void complete(void)
 {
 	bool free_choice, wants;
 
+	log_begin();
 	for (unsigned i = 0; i < fx.b.n_segs; i++) {
 		int value = (int)(0x40 + i % 128);
 
@@ -417,9 +474,11 @@ static void complete(void)
 		memset(guest_ram_at(&fx.must, fx.e.segs[i].gpa, fx.e.segs[i].len), value,
 			fx.e.segs[i].len);
 	}
+	virtq_written(&fx.vq, &fx.b);
 	ring_model_complete(&fx.m, &fx.e);
 	virtq_complete(&fx.vq, &fx.b);
 	check_memory();
+	log_check();
 	FUZZ_CHECK(fx.vq.cfg.last_used == fx.m.used);
 	if (fuzz_bool(&fx.in)) {
 		wants = ring_model_wants_call(&fx.m, &free_choice);
