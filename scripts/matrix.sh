@@ -46,7 +46,7 @@ options:
   --arch ARCH      amd64 (default), or arm64: cross-built; the unit tests and the daemon run
                    by qemu-user, and serve guests of the same suite's amd64 folder, which
                    must be there; no phase guests
-  --cell D/Q/K     one cell: the suites of DPDK, of QEMU and of the kernel
+  --cell "D/Q/K"   only this cell, or these: the suites of DPDK, of QEMU and of the kernel
   --fresh          make the folders anew
   --write          also put the tables into docs/compatibility.md, in place of the old ones
   --native         the short form for continuous integration: one cell, this machine's own

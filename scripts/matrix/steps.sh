@@ -112,7 +112,7 @@ cells()
     local dpdk qemu kernel
 
     if [[ -n $only ]]; then
-        printf '%s\n' "$only"
+        tr ' ' '\n' <<<"$only"
         return
     fi
     if [[ $arch == arm64 ]]; then
