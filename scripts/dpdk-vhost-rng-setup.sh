@@ -23,7 +23,9 @@ again; --undo restores what was changed.
   --hugepages N[xSIZE][@NODE]
                     have at least N hugepages reserved: of SIZE (such as 2M or 1G;
                     the system's default size), on NUMA node NODE (on all, as the
-                    kernel spreads them); may be given several times
+                    kernel spreads them); may be given several times. For guests'
+                    memory, and for the daemon with EAL options such as --in-memory;
+                    without such options the daemon uses none
   --group GROUP     have this group, and give the run directory to it: its members
                     reach the sockets
   --user USER       give the run directory to this user (root)
@@ -258,7 +260,7 @@ setup_hugepages()
     G) kb=$((10#${BASH_REMATCH[3]} * 1048576)) ;;
     *) kb=$(sed -n 's/^Hugepagesize: *\([0-9]*\) kB/\1/p' "$root/proc/meminfo") ;;
     esac
-    [[ -n $kb ]] || die 'this kernel has no hugepages: dpdk-vhost-rng does without them'
+    [[ -n $kb ]] || die 'this kernel has no hugepages; dpdk-vhost-rng does without them: leave --hugepages out'
     where=
     [[ $node == all ]] || where=" on node $node"
     if [[ $node != all && ! -d $root/sys/devices/system/node/node$node ]]; then
