@@ -228,7 +228,7 @@ static void test_inflight(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		int fd = connect_to(r->daemon.socket[0]);
 
-		say(fd, GET_INFLIGHT + i, 20, &payload, 20, i);
+		say(fd, GET_INFLIGHT + i, sizeof(payload), &payload, sizeof(payload), i);
 		/* No answer, and the end. */
 		assert_int_equal(read_to_end(fd), 0);
 	}
