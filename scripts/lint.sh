@@ -118,7 +118,7 @@ check_man()
 
 check_spelling()
 {
-    local ignore=(ser te nd sring)
+    local ignore=(ser te nd sring fro)
 
     codespell --skip './tests/fuzz/corpus/*,tests/fuzz/corpus/*' --ignore-words-list "$(IFS=, && printf '%s' "${ignore[*]}")" "${files[@]}"
 }
