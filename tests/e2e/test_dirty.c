@@ -77,7 +77,7 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int finish(void **state)
 {
 	struct fixture *fx = *state;
 
@@ -334,5 +334,5 @@ int main(void)
 		DIRTY_TEST(test_small_log),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, start, finish);
 }
