@@ -50,6 +50,12 @@ static inline void bell_ring(struct bell *b, uint32_t reasons)
 		eventfd_write(b->fd, 1);
 }
 
+/** Does the sleeper wait, as far as can be seen? Context: any. */
+static inline bool bell_is_armed(const struct bell *b)
+{
+	return __atomic_load_n(&b->armed, __ATOMIC_RELAXED) != 0;
+}
+
 /** Be woken for these from now on: then look once more. Context: the sleeper. */
 static inline void bell_arm(struct bell *b, uint32_t reasons)
 {

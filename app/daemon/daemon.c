@@ -25,6 +25,9 @@
 /* How often MAIN looks at what cannot be told to it. */
 #define TICK_NS UINT64_C(500000000)
 
+/* How often it wakes an lcore that sleeps, when nobody watches. */
+#define WAKE_NS UINT64_C(30000000000)
+
 /* How long another daemon may take to start in the same directory. */
 #define LOCK_WAIT_S 5
 
@@ -154,6 +157,12 @@ static int start_events(struct daemon *d, const sigset_t *signals, struct why *w
 	return err == 0 ? 0 : why_set(why, err, "cannot wait for signals: %s", strerror(-err));
 }
 
+/* How often an lcore that sleeps is woken, to see whether it can be. */
+static uint64_t wake_ns(const struct daemon *d)
+{
+	return d->supervisor.watchdog_ns > 0 ? d->supervisor.watchdog_ns / 4 : WAKE_NS;
+}
+
 static int start(struct daemon *d, const sigset_t *signals, struct why *why)
 {
 	int err = start_events(d, signals, why);
@@ -161,7 +170,7 @@ static int start(struct daemon *d, const sigset_t *signals, struct why *why)
 	if (err == 0)
 		err = service_start(d->service, &d->eal, why);
 	if (err == 0 && pulse_create(service_workers(d->service), service_n_workers(d->service),
-				&d->pulse) != 0)
+				wake_ns(d), &d->pulse) != 0)
 		err = why_set(why, -ENOMEM, "no memory");
 	if (err == 0)
 		err = start_guests(d, why);

@@ -12,6 +12,7 @@
 #define SILENT_NS UINT64_C(5000000000)
 
 struct beat {
+	uint64_t poked_ns;
 	uint64_t answered_ns; /* when it was last seen to have answered */
 	bool silent;	      /* as last logged */
 };
@@ -19,10 +20,12 @@ struct beat {
 struct pulse {
 	struct worker *const *workers;
 	unsigned n_workers;
+	uint64_t wake_ns;
 	struct beat beats[];
 };
 
-int pulse_create(struct worker *const *workers, unsigned n_workers, struct pulse **pulse)
+int pulse_create(
+	struct worker *const *workers, unsigned n_workers, uint64_t wake_ns, struct pulse **pulse)
 {
 	struct pulse *p = calloc(1, sizeof(*p) + n_workers * sizeof(p->beats[0]));
 
@@ -30,6 +33,7 @@ int pulse_create(struct worker *const *workers, unsigned n_workers, struct pulse
 		return -ENOMEM;
 	p->workers = workers;
 	p->n_workers = n_workers;
+	p->wake_ns = wake_ns;
 	*pulse = p;
 	return 0;
 }
@@ -59,8 +63,11 @@ bool pulse_beats(struct pulse *p, uint64_t now_ns)
 
 	for (unsigned i = 0; i < p->n_workers; i++) {
 		struct beat *beat = &p->beats[i];
-		bool answered = worker_poke(p->workers[i]);
+		bool leave = now_ns - beat->poked_ns < p->wake_ns && worker_sleeps(p->workers[i]);
+		bool answered = leave || worker_poke(p->workers[i]);
 
+		if (!leave && answered)
+			beat->poked_ns = now_ns;
 		say(beat, p->workers[i], now_ns, answered);
 		if (answered)
 			beat->answered_ns = now_ns;

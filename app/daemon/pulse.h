@@ -4,7 +4,8 @@
 
 /*
  * Do the lcores make progress? Each is poked now and then, and answers in its loop, which takes
- * microseconds also when it sleeps or blocks, since a poke wakes it. One that does not answer is
+ * microseconds, also when it sleeps or blocks: a poke wakes it. So that it may go on sleeping, one
+ * that sleeps is poked more seldom, and taken to be well in between. One that does not answer is
  * stuck, or has no CPU.
  *
  * Thread safety: none. Context: MAIN.
@@ -16,8 +17,13 @@
 struct worker;
 struct pulse;
 
-/** @return 0 or -ENOMEM. @param workers  which poll; they outlive the pulse */
-int pulse_create(struct worker *const *workers, unsigned n_workers, struct pulse **pulse);
+/**
+ * @param workers  which run; they outlive the pulse
+ * @param wake_ns  how often one that sleeps is poked
+ * @return         0 or -ENOMEM
+ */
+int pulse_create(
+	struct worker *const *workers, unsigned n_workers, uint64_t wake_ns, struct pulse **pulse);
 
 /** NULL is fine. */
 void pulse_destroy(struct pulse *p);

@@ -175,11 +175,14 @@ static bool prepare(struct sleeper *s, struct guest *g, uint64_t now_ns, uint64_
 	return !dev->vq.kicks_on && virtq_enable_kicks(&dev->vq);
 }
 
-/* Bytes for those who wait for them; or none are to come, and what was begun is to be ended. */
-static bool has_news(struct sleeper *s, const struct roster *r)
+/* Bytes for those who wait for them; or none are to come, and what was begun is to be ended. A seed
+ * is taken, if there is one. */
+static bool has_news(struct sleeper *s, const struct roster *r, bool starved)
 {
-	if (entropy_avail(s->cfg.entropy, 1) > 0)
-		return true;
+	size_t avail = entropy_avail(s->cfg.entropy, 1);
+
+	if (!starved || avail > 0)
+		return starved;
 	if (!entropy_is_dry(s->cfg.entropy))
 		return false;
 	for (unsigned i = 0; i < r->n_active; i++) {
@@ -191,6 +194,14 @@ static bool has_news(struct sleeper *s, const struct roster *r)
 	return false;
 }
 
+/* For guests, or for a DRBG that is to be seeded anew. */
+static bool wants_bytes(const struct sleeper *s, bool starved)
+{
+	const struct entropy *e = s->cfg.entropy;
+
+	return starved || (e->is_drbg && (e->reseed_wanted || e->reseed_due));
+}
+
 /* Nothing will be missed from here on, until '*until_ns'. False: there is something to do. */
 static bool prepare_all(struct sleeper *s, const struct roster *r, bool starved, uint64_t *until_ns)
 {
@@ -199,7 +210,7 @@ static bool prepare_all(struct sleeper *s, const struct roster *r, bool starved,
 	for (unsigned i = 0; i < r->n_active; i++)
 		if (prepare(s, r->active[i], now_ns, until_ns))
 			return false;
-	return !starved || !has_news(s, r);
+	return !wants_bytes(s, starved) || !has_news(s, r, starved);
 }
 
 /* Resting */
@@ -271,7 +282,7 @@ static void rest(struct sleeper *s, const struct roster *r, bool starved, struct
 
 	if (until_ns < now_ns)
 		until_ns = UINT64_MAX;
-	bell_arm(&s->bell, BELL_CALL | (starved ? BELL_BYTES : 0));
+	bell_arm(&s->bell, BELL_CALL | (wants_bytes(s, starved) ? BELL_BYTES : 0));
 	if (s->cfg.is_wanted(s->cfg.arg) || (block && !prepare_all(s, r, starved, &until_ns)))
 		bell_disarm(&s->bell, false);
 	else
@@ -280,10 +291,11 @@ static void rest(struct sleeper *s, const struct roster *r, bool starved, struct
 
 void sleeper_rest(struct sleeper *s, const struct roster *r, bool starved, uint64_t due_ns)
 {
-	bool took = s->idle.busy || starved;
+	bool took = s->idle.busy || wants_bytes(s, starved);
 	struct idle_step step = idle_next(&s->idle, clock_now_ns(), due_ns);
+	struct byte_ring *ring = s->cfg.entropy->cfg.ring;
 
-	if (took && byte_ring_avail(s->cfg.entropy->cfg.ring, s->cfg.low_bytes) < s->cfg.low_bytes)
+	if (took && byte_ring_avail(ring, s->cfg.low_bytes) < s->cfg.low_bytes)
 		bell_ring(s->cfg.ring_bell, BELL_BYTES);
 	if (step.state == IDLE_SPINNING)
 		spin(s);

@@ -551,6 +551,11 @@ bool worker_poke(struct worker *w)
 	return true;
 }
 
+bool worker_sleeps(const struct worker *w)
+{
+	return w->sleeper != NULL && bell_is_armed(sleeper_bell(w->sleeper));
+}
+
 void worker_reseed(struct worker *w, bool due)
 {
 	ask(w, due ? ASKED_DUE : ASKED_RESEED);

@@ -73,6 +73,9 @@ void worker_reseed(struct worker *w, bool due);
  */
 bool worker_poke(struct worker *w);
 
+/** Is the lcore asleep, or about to be? Context: any. */
+bool worker_sleeps(const struct worker *w);
+
 /** Start polling. @return 0 or a negative errno. Context: MAIN. */
 int worker_start(struct worker *w);
 
