@@ -28,6 +28,9 @@
 /* A call is owed to a guest that could not be made: when to try again. */
 #define OWED_NS UINT64_C(50000)
 
+/* Reading the clock takes as long as a sweep: who spins does it once in so many sweeps. */
+#define SPINS 16
+
 /* A pause where the CPU has no way to wait. */
 #define PAUSES 16
 
@@ -40,6 +43,7 @@ struct sleeper {
 	struct idle idle;
 	int epoll; /* of the kick descriptors of those guests that are heard */
 	bool can_monitor, can_pause;
+	unsigned spins; /* before the clock is read again */
 };
 
 int sleeper_create(const struct sleeper_config *cfg, struct sleeper **sleeper)
@@ -291,14 +295,21 @@ static void rest(struct sleeper *s, const struct roster *r, bool starved, struct
 
 void sleeper_rest(struct sleeper *s, const struct roster *r, bool starved, uint64_t due_ns)
 {
-	bool took = s->idle.busy || wants_bytes(s, starved);
-	struct idle_step step = idle_next(&s->idle, clock_now_ns(), due_ns);
 	struct byte_ring *ring = s->cfg.entropy->cfg.ring;
+	struct idle_step step;
+	bool took;
 
+	if (s->spins > 0) {
+		s->spins--;
+		spin(s);
+		return;
+	}
+	took = s->idle.busy || wants_bytes(s, starved);
+	step = idle_next(&s->idle, clock_now_ns(), due_ns);
 	if (took && byte_ring_avail(ring, s->cfg.low_bytes) < s->cfg.low_bytes)
 		bell_ring(s->cfg.ring_bell, BELL_BYTES);
 	if (step.state == IDLE_SPINNING)
-		spin(s);
+		s->spins = SPINS;
 	else if (step.state == IDLE_PAUSING)
 		pause_for(s, r, step.ns);
 	else
