@@ -179,8 +179,9 @@ static void resume(struct session *s)
 	s->placed = true;
 	g->guard = s->guard;
 	s->attached = true;
-	worker_attach(g->worker, g);
+	/* Before its first request can have been answered. */
 	set_state(g, GUEST_SERVED);
+	worker_attach(g->worker, g);
 }
 
 /* Take the guest back: from here on nothing of ours touches its memory. */
