@@ -18,6 +18,8 @@ TEST=(python3 mandoc)
 GUEST=(qemu-system-x86 cpio gzip xz-utils)
 # What compare.sh draws its charts with; it also wants cargo, which a Rust toolchain brings.
 BENCH=(gnuplot-nox qemu-system-x86)
+# What package.sh builds the Debian package with.
+PACKAGE=(debhelper dpkg-dev)
 # What matrix.sh makes its folders with.
 MATRIX=(debootstrap)
 # What compiles for arm64 and runs that, in a root where arm64 is a foreign architecture (matrix.sh
@@ -48,7 +50,8 @@ groups (default: build test guest):
   guest   QEMU, and what packs the guest's initramfs
   bench   what scripts/compare.sh draws with
   fuzz    clang, llvm-cov, for scripts/fuzz.sh
-  matrix  debootstrap, for scripts/matrix.sh
+  package debhelper, for scripts/package.sh
+  matrix  debootstrap, for scripts/matrix.sh and the test of the package
   cross-arm64
           what cross-builds for arm64, where dpkg knows that architecture
   lint    clang, clang-format, clang-tidy, cppcheck, shellcheck, codespell, flake8,
@@ -93,9 +96,9 @@ for arg in "$@"; do
         exit 0
         ;;
     --dry-run) dry_run=yes ;;
-    build | test | guest | bench | fuzz | matrix | cross-arm64 | lint) groups+=("$arg") ;;
+    build | test | guest | bench | fuzz | package | matrix | cross-arm64 | lint) groups+=("$arg") ;;
     *)
-        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, fuzz, matrix, cross-arm64, lint\n' \
+        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, fuzz, package, matrix, cross-arm64, lint\n' \
             "$arg" >&2
         exit 2
         ;;
@@ -111,6 +114,7 @@ for group in "${groups[@]}"; do
     guest) wanted+=("${GUEST[@]}") ;;
     bench) wanted+=("${BENCH[@]}") ;;
     fuzz) wanted+=("${FUZZ[@]}") ;;
+    package) wanted+=("${PACKAGE[@]}") ;;
     matrix) wanted+=("${MATRIX[@]}") ;;
     cross-arm64) wanted+=("${CROSS_ARM64[@]}") ;;
     lint) wanted+=("${LINT[@]}") ;;

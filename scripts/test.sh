@@ -87,7 +87,7 @@ without_qemu=(--no-suite qemu)
 if [[ $quick == yes ]]; then
     "$here/install-deps.sh" build test
 else
-    "$here/install-deps.sh" build test guest
+    "$here/install-deps.sh" build test guest package
 fi
 compile "$build"
 compile "$build_asan" -Db_sanitize=address,undefined -Doptimization=1

@@ -1,0 +1,181 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Builds the Debian package, and tests it by installing it where nothing else is.
+#
+# debhelper does the work: it knows what a package of Debian must have (dependencies by the
+# libraries' versions, stripping, hardening, maintainer scripts for units), and whoever maintains
+# packages knows it. What it needs stands in packaging/debian; a copy of the tree is built, so that
+# nothing of this machine or of build/ gets into it and nothing of it into the tree.
+
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(dirname "$here")
+work=$top/build-package
+out=$work
+suite=bookworm
+test=no
+guest=no
+fresh=no
+
+usage()
+{
+    cat <<USAGE
+usage: ${0##*/} [options]
+
+Builds the Debian package of this tree for the Debian that runs here; needs the packages
+of scripts/install-deps.sh build package. It is left in build-package/.
+
+  --output DIR  leave it there, and build there
+  --test        then, as root, install it in a minimal Debian (debootstrap, in
+                build-package/root; needs the network once), start the daemon there and
+                read bytes from it with the bench, and remove it again
+  --guest       with --test: and let it serve a QEMU guest of this machine (needs
+                scripts/guest-image.sh build/guest)
+  --suite NAME  the Debian of --test, which must be this machine's ($suite)
+  --fresh       make that anew
+  -h, --help    this text
+USAGE
+}
+
+die()
+{
+    printf 'package: %s\n' "$*" >&2
+    exit 1
+}
+
+usage_error()
+{
+    printf 'package: %s; see --help\n' "$*" >&2
+    exit 2
+}
+
+while (($#)); do
+    case $1 in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    --output | --suite)
+        [[ -n ${2-} ]] || usage_error "$1 needs a value"
+        case $1 in
+        --output) out=$2 ;;
+        --suite) suite=$2 ;;
+        esac
+        shift
+        ;;
+    --test) test=yes ;;
+    --guest) guest=yes ;;
+    --fresh) fresh=yes ;;
+    *) usage_error "\"$1\" is not an option" ;;
+    esac
+    shift
+done
+
+# The files that git knows or would take; in a tree without git all but builds.
+list()
+{
+    if git -C "$top" rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+        git -C "$top" ls-files -z --cached --others --exclude-standard |
+            while IFS= read -r -d '' file; do
+                # One that was removed and not yet committed is not there.
+                [[ ! -f $top/$file ]] || printf '%s\0' "$file"
+            done
+    else
+        find "$top" -name '.git' -prune -o -path "$top/build*" -prune -o -name __pycache__ -prune -o \
+            -type f -printf '%P\0'
+    fi
+}
+
+# When the tree was last changed: dates in the package depend on nothing else.
+tree_time()
+{
+    git -C "$top" log -1 --format=%ct 2>/dev/null || stat -c %Y "$top/meson.build"
+}
+
+# What of packaging/debian is made: the changelog by the version, the license by LICENSE.
+make_debian()
+{
+    local src=$1 version
+
+    version=$(sed -n "s/^ *version: '\(.*\)',$/\1/p" "$src/meson.build" | head -n 1)
+    [[ -n $version ]] || die "there is no version in meson.build"
+    cp -r "$src/packaging/debian" "$src/debian"
+    mv "$src/debian/lintian-overrides" "$src/debian/dpdk-vhost-rng.lintian-overrides"
+    printf 'dpdk-vhost-rng (%s) %s; urgency=medium\n\n  * Built from the tree by scripts/package.sh.\n\n -- %s  %s\n' \
+        "$version" UNRELEASED "$(sed -n 's/^Maintainer: //p' "$src/debian/control")" \
+        "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" >"$src/debian/changelog"
+    sed -e '1,2d' -e 's/^$/./' -e 's/^/ /' "$src/LICENSE" >>"$src/debian/copyright"
+}
+
+build()
+{
+    local src=$out/src log=$out/build.log
+
+    [[ -n $(command -v dpkg-buildpackage) && -n $(command -v dh) ]] ||
+        die 'dpkg-buildpackage or debhelper is missing: scripts/install-deps.sh package installs them'
+    mkdir -p "$out"
+    out=$(cd "$out" && pwd)
+    src=$out/src
+    rm -rf "$src" "$out"/dpdk-vhost-rng*.{deb,buildinfo,changes}
+    mkdir -p "$src"
+    list | tar -C "$top" --null -T - -cf - | tar -C "$src" -xf -
+    SOURCE_DATE_EPOCH=$(tree_time)
+    export SOURCE_DATE_EPOCH
+    make_debian "$src"
+    # -d: meson names what is missing; dpkg would ask for a C++ compiler, too.
+    if ! (cd "$src" && dpkg-buildpackage -b -d -us -uc) >"$log" 2>&1 </dev/null; then
+        tail -n 30 "$log"
+        die "the package was not built: see $log"
+    fi
+    rm -rf "$src"
+    deb=$(find "$out" -maxdepth 1 -name 'dpdk-vhost-rng_*.deb')
+    [[ -f $deb ]] || die "dpkg-buildpackage made no package: see $log"
+    printf 'package: %s\n' "$deb"
+}
+
+# A minimal Debian in $work/root.
+make_root()
+{
+    local root=$1
+
+    [[ $fresh == no ]] || rm -rf "$root"
+    [[ ! -f $root/.made ]] || return 0
+    command -v debootstrap >/dev/null ||
+        die 'debootstrap is missing: scripts/install-deps.sh matrix installs it'
+    printf 'package: making a minimal Debian in %s\n' "$root"
+    rm -rf "$root"
+    mkdir -p "$root"
+    debootstrap --variant=minbase "$suite" "$root" >"$out/root.log" 2>&1 ||
+        die "debootstrap cannot make $root: see $out/root.log"
+    # Nothing is started in there.
+    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+    chmod 755 "$root/usr/sbin/policy-rc.d"
+    touch "$root/.made"
+}
+
+test_package()
+{
+    local root=$work/root
+
+    ((EUID == 0)) || die '--test needs root, for chroot'
+    make_root "$root"
+    cp "$deb" "$root/tmp/package.deb"
+    cp "$here/package/in-root.sh" "$root/tmp/in-root.sh"
+    # Mounts, and what runs in there, end with the command.
+    # shellcheck disable=SC2016
+    unshare --mount --pid --fork --kill-child sh -ec '
+        mount -t proc proc "$1/proc"
+        mount --rbind /dev "$1/dev"
+        mount --rbind /sys "$1/sys"
+        exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+            DEBIAN_FRONTEND=noninteractive ${http_proxy:+http_proxy="$http_proxy"} \
+            chroot "$1" bash /tmp/in-root.sh /tmp/package.deb' sh "$root"
+    [[ $guest == no ]] || unshare --mount --pid --fork --kill-child \
+        "$here/package/with-guest.sh" "$root" "$deb" "$top/build/guest"
+}
+
+[[ $guest == no || $test == yes ]] || usage_error '--guest goes with --test'
+build
+[[ $test == no ]] || test_package
