@@ -47,7 +47,7 @@ struct budget_terms {
 	uint64_t per_period; /* B: for all guests on all lcores: 1 to 2^63-1, or BUDGET_UNLIMITED */
 	uint32_t weight_lo, weight_hi; /* its part of the line of weights: [lo, hi) */
 	uint32_t weight_total;	       /* W > 0 */
-	uint64_t cap;	/* of this guest in a period, whatever its share is; BUDGET_UNLIMITED */
+	uint64_t cap;	/* of what comes in a period, whatever the share is; BUDGET_UNLIMITED */
 	uint64_t depth; /* of what a period left, kept for later at most */
 };
 

@@ -91,6 +91,14 @@ static uint64_t fair_share(const struct rng_supply *supply, uint64_t at_hand, ui
 	return share < at_hand ? share : at_hand;
 }
 
+/* What a guest gets at most in a turn. */
+static uint64_t turn_bytes(const struct rng_supply *supply)
+{
+	if (supply->busy > 1 && supply->turn_bytes > RNG_TURN_BESIDE_BYTES)
+		return RNG_TURN_BESIDE_BYTES;
+	return supply->turn_bytes;
+}
+
 /*
  * The allowance of this period ends in this burst: end the open request, too. Linux (6.1) asks for
  * 64 bytes, and stops asking when it gets 33 to 63: then it gets half, and the rest next time.
@@ -125,7 +133,9 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	allowance = budget_allowance(supply->bytes, &dev->bytes);
 	if (allowance == 0)
 		return give_nothing(dev, supply, true);
-	max_bytes = allowance < supply->turn_bytes ? allowance : supply->turn_bytes;
+	max_bytes = turn_bytes(supply);
+	if (allowance < max_bytes)
+		max_bytes = allowance;
 	max_bytes = fair_share(supply, entropy_avail(supply->entropy, max_bytes), max_bytes);
 	if (max_bytes == 0)
 		return give_nothing(dev, supply, false);

@@ -32,11 +32,18 @@ struct rng_device {
 	struct rng_stats stats;
 };
 
+/**
+ * While more than one is busy, a turn is at most so long: who asks for little waits the shorter. It
+ * is one Generate of the DRBG (SP 800-90A, table 3), so that nothing is lost by it but some trips.
+ */
+#define RNG_TURN_BESIDE_BYTES (64u * 1024)
+
 /** What turns draw on. One per lcore; every turn uses it anew. */
 struct rng_supply {
 	struct budget *bytes, *requests; /* that the guests' accounts have joined */
 	struct entropy *entropy;
 	uint64_t turn_bytes; /* at most in one turn, > 0 */
+	unsigned busy;	     /* guests that had a turn in the last sweep */
 	unsigned sharers;    /* guests that want bytes while there are too few; 0 counts as 1 */
 	struct virtq_burst burst;
 };

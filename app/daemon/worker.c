@@ -55,6 +55,7 @@ struct worker {
 	struct rng_supply supply;
 	struct roster roster; /* of the attached guests */
 	unsigned starved;     /* guests that found no bytes in this sweep */
+	unsigned turns;	      /* in this sweep */
 	uint32_t hits_seen;   /* guard_hits() when it was last looked after */
 
 	/* LCORE: rw, VHOST: ro */
@@ -272,6 +273,7 @@ static bool turn(struct worker *w, unsigned i)
 	struct guest *g = w->roster.active[i];
 	enum rng_result r = rng_device_poll(&g->dev, &w->supply);
 
+	w->turns++;
 	if (g->dev.call_owed)
 		notify(w, g);
 	if (r == RNG_BROKEN) {
@@ -450,6 +452,8 @@ static void sweep(struct worker *w)
 	/* Who found nothing in this sweep has a part of what comes before the next, or in it. */
 	w->supply.sharers = w->starved;
 	w->starved = 0;
+	w->supply.busy = w->turns;
+	w->turns = 0;
 	if (!busy)
 		rest(w);
 	else if (w->sleeper != NULL)

@@ -16,6 +16,10 @@ MANY = 500
 MANY_WORK = (('64 B, depth 16', ['--size', 64, '--depth', 16]),
              ('4 KiB, depth 16', ['--size', 4096, '--depth', 16]),
              ('64 KiB, depth 4', ['--size', 65536, '--depth', 4]))
+# One guest whose buffers are as far beyond the caches as those of many are.
+WIDE = ['--size', 65536, '--depth', 1024]
+# What a turn is at most while several guests want bytes.
+TURN_BESIDE_BYTES = 65536
 
 
 class Budget:
@@ -78,6 +82,7 @@ class Budget:
                         words + (['--guests', count] if count > 1 else []))
                     rates[count] = run['total']['MB_per_s']
                 found['work'].append((name, rates[1], rates[MANY]))
+            found['wide'] = self.bench.bench(backend, 'many-wide', WIDE)['total']['MB_per_s']
             self.say(f'budget: {MANY} guests that are idle')
             alone = self.bench.bench(backend, 'many-alone', [], socket=MANY)
             idle = self.bench.start(backend, ['--guests', MANY, '--rate', 1, '--wait', 'block'], 6)
@@ -118,7 +123,7 @@ def lines(results, names, table, number, duration):
     total, weights = sum(fair['weights']), sum(WEIGHTS)
     off = max(abs(got / total * weights / weight - 1)
               for got, weight in zip(fair['weights'], WEIGHTS))
-    turn_ns = 262144 / hog['hog_MB_per_s'] * 1e3
+    turn_ns = TURN_BESIDE_BYTES / hog['hog_MB_per_s'] * 1e3
     return [
         f'What guests that always want more were given in each of {PERIODS} periods in a row. '
         'Nobody tells a guest when a period begins; `dpdk-vhost-rng-bench --period` takes the '
@@ -137,7 +142,8 @@ def lines(results, names, table, number, duration):
         *table(['drbg', '1 guest, MB/s', f'{MANY} guests, MB/s', 'share'],
                [[name, number(one), number(all_), f'{all_ / one:.2f}']
                 for name, one, all_ in many['work']]),
-        f'(With 64 KiB the buffers of {MANY} guests have 128 MB, more than the caches hold.) '
+        f'(With 64 KiB the buffers of {MANY} guests have 128 MB, more than the caches hold: one '
+        f'guest with 1,024 requests of 64 KiB gets {number(many["wide"])} MB/s.) '
         f'A guest at depth 1: p50 {duration(many["idle"][0]["p50"])} alone, '
         f'{duration(many["idle"][1]["p50"])} beside {MANY} connected guests that ask for nothing; '
         'twice the difference is what a sweep over them costs, '
@@ -146,5 +152,5 @@ def lines(results, names, table, number, duration):
         f'{duration(hog["alone"]["p50"])}, p99 {duration(hog["alone"]["p99"])} alone; p50 '
         f'{duration(hog["beside"]["p50"])}, p90 {duration(hog["beside"]["p90"])}, p99 '
         f'{duration(hog["beside"]["p99"])} beside one that asks for 1 MiB at depth 256, whose '
-        f'turn of 256 KiB takes {duration(turn_ns)}.', '',
+        f'turns, of 64 KiB while others want bytes, take {duration(turn_ns)}.', '',
     ]

@@ -10,7 +10,7 @@
 #include "rng_device.h"
 #include "vm.h"
 
-#define HOST_RING_BYTES 65536
+#define HOST_RING_BYTES (256u * 1024)
 #define HOST_MAX_GUESTS 4
 #define HOST_PERIOD_NS	1000u
 

@@ -342,6 +342,36 @@ static void test_few_bytes_are_shared(void **state)
 	fixture_fini(&fx);
 }
 
+/* While others have turns, a turn is one Generate at most; turn_bytes when that is less. */
+static void test_turns_beside_others(void **state)
+{
+	static const struct {
+		uint64_t turn_bytes;
+		unsigned busy;
+		uint64_t given;
+	} cases[] = {
+		{200000, 0, 200000},
+		{200000, 1, 200000},
+		{200000, 2, RNG_TURN_BESIDE_BYTES},
+		{1000, 2, 1000},
+		{RNG_TURN_BESIDE_BYTES + 1, 500, RNG_TURN_BESIDE_BYTES},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture fx;
+
+		fixture_init(&fx, BUDGET_UNLIMITED);
+		for (unsigned k = 0; k < 30; k++)
+			offer(&fx, 0, 10000);
+		host_feed(&fx.host, 250000);
+		fx.host.supply.turn_bytes = cases[i].turn_bytes;
+		fx.host.supply.busy = cases[i].busy;
+		assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+		assert_int_equal(fx.g.dev.stats.bytes, cases[i].given);
+		fixture_fini(&fx);
+	}
+}
+
 /* A turn that finds work puts kicks off, also when it can do nothing; one that finds none does not.
  */
 static void test_turns_put_kicks_off(void **state)
@@ -376,6 +406,7 @@ int main(void)
 		VM_BOTH(test_budget_ends_in_an_open_request),
 		VM_BOTH(test_turns_are_bounded),
 		VM_BOTH(test_few_bytes_are_shared),
+		VM_BOTH(test_turns_beside_others),
 		VM_BOTH(test_calls_are_owed),
 		VM_BOTH(test_no_call_without_an_answer),
 		VM_BOTH(test_turns_put_kicks_off),
