@@ -5,7 +5,7 @@
 #
 # debhelper does the work: it knows what a package of Debian must have (dependencies by the
 # libraries' versions, stripping, hardening, maintainer scripts for units), and whoever maintains
-# packages knows it. What it needs stands in packaging/debian; a copy of the tree is built, so that
+# packages knows it. What it needs stands in config/debian; a copy of the tree is built, so that
 # nothing of this machine or of build/ gets into it and nothing of it into the tree.
 
 set -euo pipefail
@@ -94,14 +94,14 @@ tree_time()
     git -C "$top" log -1 --format=%ct 2>/dev/null || stat -c %Y "$top/meson.build"
 }
 
-# What of packaging/debian is made: the changelog by the version, the license by LICENSE.
+# What of config/debian is made: the changelog by the version, the license by LICENSE.
 make_debian()
 {
     local src=$1 version
 
     version=$(sed -n "s/^ *version: '\(.*\)',$/\1/p" "$src/meson.build" | head -n 1)
     [[ -n $version ]] || die "there is no version in meson.build"
-    cp -r "$src/packaging/debian" "$src/debian"
+    cp -r "$src/config/debian" "$src/debian"
     mv "$src/debian/lintian-overrides" "$src/debian/dpdk-vhost-rng.lintian-overrides"
     printf 'dpdk-vhost-rng (%s) %s; urgency=medium\n\n  * Built from the tree by scripts/package.sh.\n\n -- %s  %s\n' \
         "$version" UNRELEASED "$(sed -n 's/^Maintainer: //p' "$src/debian/control")" \
