@@ -7,7 +7,12 @@
  * descriptor of this lap from what is left of the last one. A chain is a row of descriptors; what
  * is given back for it is one descriptor, at the place of its first, since we complete in order.
  */
+#include "prefetch.h"
 #include "virtq_chain.h"
+
+/* Lines of descriptors that are read ahead, and how many descriptors a line has. */
+#define AHEAD	   2
+#define LINE_DESCS 4
 
 #define AVAIL_USED (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)
 
@@ -96,16 +101,17 @@ static inline void plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs
 	n = n < max_reqs - b->n_reqs ? n : max_reqs - b->n_reqs;
 	n = n < VIRTQ_BURST_SEGS - b->n_segs ? n : VIRTQ_BURST_SEGS - b->n_segs;
 	for (; done < n; done++) {
+		struct vring_packed_desc *d = &cfg.ring[index_of(pos)];
 		uint64_t word = le64toh(__atomic_load_n(second_half(&cfg, pos), __ATOMIC_ACQUIRE));
-		uint64_t addr = le64toh(
-			__atomic_load_n(&cfg.ring[index_of(pos)].addr, __ATOMIC_RELAXED));
+		uint64_t addr = le64toh(__atomic_load_n(&d->addr, __ATOMIC_RELAXED));
 		uint64_t offset = addr - region.gpa; /* huge when it is below */
 		uint32_t len = (uint32_t)word;
 
 		if (word >> 48 != (VRING_DESC_F_WRITE | virtq_avail_flags(pos)) || len == 0 ||
 			len > bytes_left || offset >= region.size || len > region.size - offset)
 			break;
-		
+		if (pos % LINE_DESCS == 0)
+			prefetch_write(d + AHEAD * LINE_DESCS);
 		bytes_left -= len;
 		b->segs[b->n_segs + done] = (struct iovec){region.hva + offset, len};
 		b->reqs[b->n_reqs + done] = (struct virtq_req){(uint16_t)(word >> 32), 1, len};

@@ -195,18 +195,35 @@ static inline void driver_set_cookie(struct driver *drv, uint16_t id, uint64_t c
 
 #include "driver_packed.h" /* the halves of the functions below, for a packed ring */
 
+/** Put built chains on the ring. The device sees them after driver_publish(). */
+static inline void driver_offer_some(struct driver *drv, const uint16_t *ids, unsigned n)
+{
+	/* In a register: what is stored and loaded again is late for the next one. */
+	uint16_t next = drv->avail_next;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t id;
+
+		if (drv->packed)
+			i += driver_packed_offer_plain(drv, &next, &ids[i], n - i);
+		if (i == n)
+			break;
+		id = ids[i];
+		assert(drv->chains[id].state == DRIVER_CHAIN_BUILT);
+		drv->chains[id].state = DRIVER_CHAIN_OFFERED;
+		if (drv->packed)
+			driver_packed_offer(drv, &next, id);
+		else
+			drv->avail->ring[next++ & drv->mask] = id;
+	}
+	drv->avail_next = next;
+	drv->nr_offered += n;
+}
+
 /** Put a built chain on the ring. The device sees it after driver_publish(). */
 static inline void driver_offer(struct driver *drv, uint16_t id)
 {
-	assert(drv->chains[id].state == DRIVER_CHAIN_BUILT);
-	drv->chains[id].state = DRIVER_CHAIN_OFFERED;
-	drv->nr_offered++;
-	if (drv->packed) {
-		driver_packed_offer(drv, id);
-		return;
-	}
-	drv->avail->ring[drv->avail_next & drv->mask] = id;
-	drv->avail_next++;
+	driver_offer_some(drv, &id, 1);
 }
 
 /** Let the device see all chains offered so far. */
@@ -240,15 +257,9 @@ static inline bool driver_kick_needed(struct driver *drv)
 	       (__atomic_load_n(&drv->used->flags, __ATOMIC_RELAXED) & VRING_USED_F_NO_NOTIFY) == 0;
 }
 
-/**
- * Take the next answer, in the device's order.
- *
- * @param used  filled unless the result is DRIVER_EMPTY or DRIVER_BAD_PROGRESS
- * @return      DRIVER_OK and DRIVER_TOO_LONG: the chain is the driver's again, to offer again or
- *              to release (one of driver_add() is released). DRIVER_BAD_ID: the entry is skipped;
- *              of a packed ring it isn't, as nobody knows where the next one is.
- */
-static inline enum driver_result driver_take(struct driver *drv, struct driver_used *used)
+/* One answer, at *next. */
+static inline enum driver_result driver_take_at(
+	struct driver *drv, uint16_t *next, struct driver_used *used)
 {
 	const struct vring_used_elem *elem;
 	struct driver_chain *chain;
@@ -256,19 +267,20 @@ static inline enum driver_result driver_take(struct driver *drv, struct driver_u
 	uint32_t id, len;
 
 	if (drv->packed) {
-		result = driver_packed_look(drv, &id, &len);
+		result = driver_packed_look(drv, *next, &id, &len);
 		if (result != DRIVER_OK)
 			return result;
 	} else {
-		if (drv->used_next == drv->used_seen) {
+		if (*next == drv->used_seen) {
+			drv->used_next = *next;
 			result = driver_look(drv);
 			if (result != DRIVER_OK)
 				return result;
 		}
-		elem = &drv->used->ring[drv->used_next & drv->mask];
+		elem = &drv->used->ring[*next & drv->mask];
 		id = __atomic_load_n(&elem->id, __ATOMIC_RELAXED);
 		len = __atomic_load_n(&elem->len, __ATOMIC_RELAXED);
-		drv->used_next++;
+		(*next)++;
 	}
 	used->id = id;
 	used->len_bytes = len;
@@ -278,12 +290,51 @@ static inline enum driver_result driver_take(struct driver *drv, struct driver_u
 	chain->state = DRIVER_CHAIN_BUILT;
 	drv->nr_offered--;
 	if (drv->packed)
-		driver_packed_taken(drv, chain->nr_desc);
+		*next = driver_packed_pos(drv, *next, chain->nr_desc);
 	used->cookie = chain->cookie;
 	result = len > chain->room_bytes ? DRIVER_TOO_LONG : DRIVER_OK;
 	if (chain->once)
 		driver_release(drv, (uint16_t)id);
 	return result;
+}
+
+/**
+ * Take the next answers, in the device's order, until one is not DRIVER_OK.
+ *
+ * @param used  room for 'max' answers; [*n] is filled too when the result is DRIVER_BAD_ID or
+ *              DRIVER_TOO_LONG
+ * @param n     how many were DRIVER_OK
+ * @return      of the last one. DRIVER_OK and DRIVER_TOO_LONG: the chain is the driver's again, to
+ *              offer again or to release (one of driver_add() is released). DRIVER_BAD_ID: the
+ *              entry is skipped; of a packed ring it isn't, as nobody knows where the next one is.
+ */
+static inline enum driver_result driver_take_some(
+	struct driver *drv, struct driver_used *used, unsigned max, unsigned *n)
+{
+	enum driver_result result = DRIVER_OK;
+	uint16_t next = drv->used_next; /* in a register, as in driver_offer_some() */
+	unsigned i = 0;
+
+	for (; i < max; i++) {
+		if (drv->packed)
+			i += driver_packed_take_plain(drv, &next, &used[i], max - i);
+		if (i == max)
+			break;
+		result = driver_take_at(drv, &next, &used[i]);
+		if (result != DRIVER_OK)
+			break;
+	}
+	drv->used_next = next;
+	*n = i;
+	return result;
+}
+
+/** Take the next answer: driver_take_some() of one. */
+static inline enum driver_result driver_take(struct driver *drv, struct driver_used *used)
+{
+	unsigned n;
+
+	return driver_take_some(drv, used, 1, &n);
 }
 
 #endif

@@ -61,7 +61,7 @@ bool driver_packed_calls_on(struct driver *drv)
 		wish(drv, VRING_PACKED_EVENT_FLAG_ENABLE);
 	}
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return driver_packed_look(drv, &id, &len_bytes) != DRIVER_EMPTY;
+	return driver_packed_look(drv, drv->used_next, &id, &len_bytes) != DRIVER_EMPTY;
 }
 
 void driver_packed_calls_off(struct driver *drv)

@@ -12,6 +12,7 @@
 #define BENCH_DRIVER_PACKED_H
 
 #include "driver.h"
+#include "prefetch.h"
 
 #define DRIVER_WRAP	    (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 #define DRIVER_DESC_F_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
@@ -49,11 +50,15 @@ static inline uint64_t *driver_packed_word(struct vring_packed_desc *d)
 	return (uint64_t *)(void *)&d->len;
 }
 
-/** Put a descriptor on the ring. Without published ones before it, it is held back. */
-static inline void driver_packed_put(
-	struct driver *drv, uint64_t addr, uint32_t len_bytes, uint16_t id, uint16_t flags)
+/**
+ * Put a descriptor on the ring. Without published ones before it, it is held back.
+ *
+ * @param next  drv->avail_next, or a copy that becomes it
+ */
+static inline void driver_packed_put(struct driver *drv, uint16_t *next, uint64_t addr,
+	uint32_t len_bytes, uint16_t id, uint16_t flags)
 {
-	uint16_t pos = drv->avail_next;
+	uint16_t pos = *next;
 	struct vring_packed_desc *to = driver_packed_at(drv, pos);
 	uint64_t word =
 		len_bytes | (uint64_t)id << 32 | (uint64_t)(flags | driver_packed_avail(pos)) << 48;
@@ -63,18 +68,50 @@ static inline void driver_packed_put(
 		drv->held = word;
 	else
 		__atomic_store_n(driver_packed_word(to), word, __ATOMIC_RELAXED);
-	drv->avail_next = driver_packed_pos(drv, pos, 1);
+	*next = driver_packed_pos(drv, pos, 1);
 }
 
-static inline void driver_packed_offer(struct driver *drv, uint16_t id)
+static inline void driver_packed_offer(struct driver *drv, uint16_t *next, uint16_t id)
 {
 	unsigned n = drv->chains[id].nr_desc;
 
 	for (uint16_t at = id; n > 0; n--, at = drv->next[at]) {
 		const struct vring_desc *from = &drv->desc[at];
 
-		driver_packed_put(drv, from->addr, from->len, id, from->flags);
+		driver_packed_put(drv, next, from->addr, from->len, id, from->flags);
 	}
+}
+
+/**
+ * Offer chains of one descriptor, to the end of the lap, behind others that are held back: what is
+ * the same for all is worked out once.
+ *
+ * @return  how many: the next one is not of that kind
+ */
+static inline unsigned driver_packed_offer_plain(
+	struct driver *drv, uint16_t *next, const uint16_t *ids, unsigned n)
+{
+	uint16_t flags = driver_packed_avail(*next);
+	unsigned index = *next & ~DRIVER_WRAP, i = 0;
+	struct vring_packed_desc *to = &drv->ring[index];
+
+	if (*next == drv->avail_shown)
+		return 0;
+	n = n < drv->cfg.size - index ? n : drv->cfg.size - index;
+	for (; i < n; i++, to++) {
+		const struct vring_desc *from = &drv->desc[ids[i]];
+		struct driver_chain *chain = &drv->chains[ids[i]];
+
+		if (chain->nr_desc != 1)
+			break;
+		chain->state = DRIVER_CHAIN_OFFERED;
+		to->addr = from->addr;
+		__atomic_store_n(driver_packed_word(to),
+			from->len | (uint64_t)ids[i] << 32 | (uint64_t)(from->flags | flags) << 48,
+			__ATOMIC_RELAXED);
+	}
+	*next = driver_packed_pos(drv, *next, i);
+	return i;
 }
 
 static inline void driver_packed_publish(struct driver *drv)
@@ -110,16 +147,15 @@ static inline bool driver_packed_kick_needed(const struct driver *drv, uint16_t 
 	return back >= 1 && back <= n;
 }
 
-/** The next answer, which is not taken by this. */
+/** The next answer, at 'next', which is not taken by this. */
 static inline enum driver_result driver_packed_look(
-	const struct driver *drv, uint32_t *id, uint32_t *len_bytes)
+	const struct driver *drv, uint16_t next, uint32_t *id, uint32_t *len_bytes)
 {
-	struct vring_packed_desc *d = driver_packed_at(drv, drv->used_next);
+	struct vring_packed_desc *d = driver_packed_at(drv, next);
 	uint64_t word = __atomic_load_n(driver_packed_word(d), __ATOMIC_ACQUIRE);
 	uint16_t flags = (uint16_t)(word >> 48);
 
-	if ((flags & (DRIVER_DESC_F_AVAIL | DRIVER_DESC_F_USED)) !=
-		driver_packed_used(drv->used_next))
+	if ((flags & (DRIVER_DESC_F_AVAIL | DRIVER_DESC_F_USED)) != driver_packed_used(next))
 		return DRIVER_EMPTY;
 	if (drv->nr_offered == 0)
 		return DRIVER_BAD_PROGRESS;
@@ -129,15 +165,41 @@ static inline enum driver_result driver_packed_look(
 	return DRIVER_OK;
 }
 
-/** An answer for a chain of 'n' descriptors was taken. */
-static inline void driver_packed_taken(struct driver *drv, unsigned n)
+/* Lines of descriptors that are read ahead, and how many descriptors a line has. */
+#define DRIVER_PACKED_AHEAD 2
+#define DRIVER_PACKED_LINE  4
+
+/**
+ * Take answers to chains of one descriptor, to the end of the lap, as driver_packed_offer_plain().
+ *
+ * @return  how many: the next one is not there, or not of that kind, or wrong
+ */
+static inline unsigned driver_packed_take_plain(
+	struct driver *drv, uint16_t *next, struct driver_used *used, unsigned max)
 {
-	/* Guessed by the CPU, so that it looks at the next answer before it knows 'n'. */
-	if (__builtin_expect(n == 1, 1)) {
-		n = 1;
-		__asm__("" : "+r"(n));
+	uint16_t flags = driver_packed_used(*next) | VRING_DESC_F_WRITE;
+	unsigned index = *next & ~DRIVER_WRAP, n = 0;
+	struct vring_packed_desc *d = &drv->ring[index];
+
+	max = max < drv->cfg.size - index ? max : drv->cfg.size - index;
+	max = max < drv->nr_offered ? max : drv->nr_offered;
+	for (; n < max; n++, d++) {
+		uint64_t word = __atomic_load_n(driver_packed_word(d), __ATOMIC_ACQUIRE);
+		uint16_t id = (uint16_t)(word >> 32);
+		struct driver_chain *chain = &drv->chains[id];
+
+		if (word >> 48 != flags || id >= drv->cfg.size ||
+			chain->state != DRIVER_CHAIN_OFFERED || chain->nr_desc != 1 ||
+			chain->once || (uint32_t)word > chain->room_bytes)
+			break;
+		chain->state = DRIVER_CHAIN_BUILT;
+		used[n] = (struct driver_used){chain->cookie, id, (uint32_t)word};
+		if ((index + n) % DRIVER_PACKED_LINE == 0)
+			prefetch_write(d + DRIVER_PACKED_AHEAD * DRIVER_PACKED_LINE);
 	}
-	drv->used_next = driver_packed_pos(drv, drv->used_next, n);
+	drv->nr_offered -= (uint16_t)n;
+	*next = driver_packed_pos(drv, *next, n);
+	return n;
 }
 
 /* The rest of driver.c's functions, for a packed ring. */

@@ -64,7 +64,7 @@ static inline void driver_rude_events(struct driver *drv, uint16_t flags, uint16
 /** Put any descriptor on the ring, with the flags that make it available besides its own. */
 static inline void driver_rude_put(struct driver *drv, const struct vring_packed_desc *d)
 {
-	driver_packed_put(drv, d->addr, d->len, d->id, d->flags);
+	driver_packed_put(drv, &drv->avail_next, d->addr, d->len, d->id, d->flags);
 }
 
 /** Any value in the driver's event suppression structure. */

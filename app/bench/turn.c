@@ -101,16 +101,6 @@ static void account(
 		periods_count(&l->periods, now, bytes);
 }
 
-static inline void offer(struct load *l, struct player *p, uint64_t start)
-{
-	uint16_t id = p->idle[--p->nr_idle];
-
-	if (l->verify != NULL)
-		verify_prepare(l->verify, p, id);
-	driver_set_cookie(&p->drv, id, start);
-	driver_offer(&p->drv, id);
-}
-
 /* Offer what may be offered now; publish it. */
 static void offer_all(struct load *l, struct player *p, uint64_t now)
 {
@@ -126,12 +116,19 @@ static void offer_all(struct load *l, struct player *p, uint64_t now)
 		return;
 	if (p->drv.nr_offered == 0)
 		p->last_answer = now;
-	for (uint64_t i = 0; i < n; i++) {
+	p->nr_idle -= (unsigned)n;
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t id = p->idle[p->nr_idle + i];
+
+		if (l->verify != NULL)
+			verify_prepare(l->verify, p, id);
 		if (l->interval > 0)
-			offer(l, p, p->due + (uint64_t)((double)i * l->interval));
+			driver_set_cookie(
+				&p->drv, id, p->due + (uint64_t)((double)i * l->interval));
 		else
-			offer(l, p, now);
+			driver_set_cookie(&p->drv, id, now);
 	}
+	driver_offer_some(&p->drv, &p->idle[p->nr_idle], (unsigned)n);
 	if (l->interval > 0)
 		p->due += (uint64_t)((double)n * l->interval);
 	p->left -= n;
@@ -141,12 +138,11 @@ static void offer_all(struct load *l, struct player *p, uint64_t now)
 enum load_status turn_take(struct load *l, struct player *p, uint64_t *now, unsigned *found)
 {
 	struct driver_used used[TURN_BURST];
-	enum driver_result result = DRIVER_EMPTY;
+	enum driver_result result;
 	enum load_status status;
-	unsigned n = 0;
+	unsigned n;
 
-	while (n < TURN_BURST && (result = driver_take(&p->drv, &used[n])) == DRIVER_OK)
-		n++;
+	result = driver_take_some(&p->drv, used, TURN_BURST, &n);
 	*found = n;
 	if (n > 0) {
 		*now = ticks_now(&l->ticks);

@@ -83,6 +83,7 @@ def run(args):
     results['figures'] = bench.all()
     results['limit'] = bench.limit()
     results['linerate'] = linerate.measure(bench)
+    results['layouts'] = linerate.layouts(bench)
     results['budget'] = budget.Budget(bench).all()
     results['idle'] = bench.idle()
     results['behaviours'] = behaviours.Behaviours(args, kinds, cpus[1], say).all()
