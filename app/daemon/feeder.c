@@ -38,6 +38,7 @@ struct said {
 	enum intake_state state;
 	uint64_t unwell;
 	unsigned files;
+	int follow_error;
 };
 
 struct feeder {
@@ -242,6 +243,12 @@ static void say(struct feeder *f, unsigned index, uint64_t now)
 	if (in->files != said->files)
 		LOG_LIMITED(&f->limit, NOTICE, "source %s is another file now: reading it", path);
 	said->files = in->files;
+	if (in->source.follow_error != said->follow_error && in->source.follow_error != 0)
+		LOG_LIMITED(&f->limit, WARNING,
+			"source %s cannot be opened again: %s; the file that is open is read on%s",
+			path, strerror(in->source.follow_error),
+			in->source.follow_error == EACCES ? " (see --sandbox-dir and --user)" : "");
+	said->follow_error = in->source.follow_error;
 	if (in->state == INTAKE_STARTING ||
 		(in->state == INTAKE_NOT_YET && !intake_is_out(in, now)))
 		return; /* on its way, or a moment late */
@@ -381,6 +388,7 @@ static void with_full_rings(struct feeder *f, uint64_t now)
 {
 	if (f->kernel_serves) {
 		intake_follow(&f->cfg.intakes[f->serving], now);
+		say(f, f->serving, now);
 		feed_first(f, f->serving, &f->rings[0], HEALTH_STARTUP_SAMPLES, now);
 	}
 	tell_whether_kernel_serves(f);

@@ -110,7 +110,8 @@ bool source_follow(struct source *s, bool failed)
 		return false; /* the open file goes on */
 	if (st.st_dev == s->dev && st.st_ino == s->ino && (!failed || s->type == S_IFREG))
 		return false;
-	if (source_open(&next, s->path) != 0)
+	s->follow_error = -source_open(&next, s->path);
+	if (s->follow_error != 0)
 		return false;
 	source_close(s);
 	*s = next;

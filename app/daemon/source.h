@@ -29,6 +29,7 @@ struct source {
 	bool is_kernel;		 /* Linux's /dev/random or /dev/urandom */
 	struct kernel_rng *door; /* a faster way to the same bytes; NULL: read(2) */
 	int error;		 /* errno behind SOURCE_FAILED */
+	int follow_error;	 /* errno: why another file at its path cannot be opened; or 0 */
 };
 
 enum source_state {
