@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_LANDLOCK_H
+#define VRNG_LANDLOCK_H
+
+/*
+ * Landlock: which files a thread may open from now on. Descriptors that it has, or is sent, are not
+ * concerned; nor are stat(2), chmod(2), readlink(2), or connect(2) to a socket by its path.
+ *
+ * The system calls are made directly, with the numbers and constants of the kernel's ABI, because
+ * libc has no functions for them and the headers of older distributions lack some. What a kernel
+ * does not know is left out: all that concerns files and TCP is used, of ABI 1
+ * (Linux 5.13) to 5. Scopes are not: with that of signals threads could not signal each other
+ * before Linux 6.15, and that of abstract Unix sockets may be the way to a supervisor.
+ */
+
+#include <stdint.h>
+
+/** What may be done below a directory; READ also with one file. */
+enum landlock_use {
+	LANDLOCK_READ,	  /* read files and directories */
+	LANDLOCK_WRITE,	  /* that, and write to files that are there */
+	LANDLOCK_SOCKETS, /* read the directory, make sockets, remove files */
+	LANDLOCK_FILES,	  /* LANDLOCK_WRITE and LANDLOCK_SOCKETS, and make and truncate files */
+};
+
+struct landlock_rule {
+	const char *path;
+	enum landlock_use use;
+};
+
+/**
+ * Make a ruleset that allows this and nothing else: of files, and of TCP. A path that does not
+ * exist is left out.
+ *
+ * @param abi  set to the kernel's version
+ * @return     a descriptor for landlock_restrict(), the caller's; -ENOSYS, or -EOPNOTSUPP: the
+ *             kernel has no Landlock, or it was not switched on; or another negative errno
+ * Context: MAIN.
+ */
+int landlock_open(const struct landlock_rule *rules, unsigned n_rules, int *abi);
+
+/**
+ * Put the calling thread, and those that it starts from now on, under a ruleset. It has
+ * no_new_privs. There is no way back.
+ *
+ * @return  0 or a negative errno
+ * Context: any, also a signal handler.
+ */
+int landlock_restrict(int ruleset);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRNG_SYSCALL_FILTER_H
+#define VRNG_SYSCALL_FILTER_H
+
+/*
+ * seccomp: which system calls the process may make from now on, and which an lcore.
+ *
+ * What is not on the list fails with EPERM, and is logged by the kernel (audit). It does not end
+ * the process: a path of some libc or DPDK that nobody thought of would then take all guests' bytes
+ * away, and a call that is refused does no harm. Calls that neither the daemon nor a library of
+ * its makes on any path, but that who has taken it over wants (execve, ptrace, io_uring, modules,
+ * mounts, other namespaces) end the process.
+ *
+ * No memory becomes executable, no process is made, sockets are Unix sockets, and signals go to
+ * threads of this process alone.
+ *
+ * The process's filter is put on all its threads by the kernel (TSYNC); that works while no thread
+ * has another one. So lcores add theirs afterwards. An lcore keeps what its loop needs (call
+ * drivers, wait, the time, getrandom for the vDSO's generator), what a SIGBUS handler needs to put
+ * memory in a page's place, and what abort(3) needs. It opens nothing.
+ *
+ * Both are made with SECCOMP_FILTER_FLAG_SPEC_ALLOW: before Linux 5.16 a filter would otherwise
+ * switch speculative store bypass off on polling lcores, which run no code but ours.
+ */
+
+#include <stddef.h>
+
+struct syscall_filter;
+
+enum syscall_filter_kind { SYSCALL_FILTER_PROCESS, SYSCALL_FILTER_LCORE };
+
+/**
+ * Make a filter, which nothing has yet.
+ *
+ * @return  0 or a negative errno
+ * Context: MAIN.
+ */
+int syscall_filter_create(enum syscall_filter_kind kind, struct syscall_filter **filter);
+
+/** Does not lift it. NULL is fine. Context: MAIN. */
+void syscall_filter_destroy(struct syscall_filter *filter);
+
+/**
+ * Put it on the calling thread (LCORE) or on all of the process (PROCESS), for good.
+ *
+ * @return  0; -ECANCELED when another thread has a filter of its own; or another negative errno
+ * Context: any; PROCESS: MAIN.
+ */
+int syscall_filter_apply(const struct syscall_filter *filter);
+
+#endif

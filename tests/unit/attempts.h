@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef UNIT_ATTEMPTS_H
+#define UNIT_ATTEMPTS_H
+
+/*
+ * What somebody would try who has taken the process over. Each attempt gives 0, or the errno with
+ * which it was refused.
+ */
+
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* No errno: it did not come as far as the attempt. */
+#define BROKEN 127
+
+typedef int attempt_fn(void);
+
+static int answer(long rc)
+{
+	return rc >= 0 ? 0 : errno;
+}
+
+static int open_source(void)
+{
+	return answer(open("sources/one", O_RDONLY));
+}
+
+static int open_other(void)
+{
+	return answer(open("other/one", O_RDONLY));
+}
+
+static int open_passwd(void)
+{
+	return answer(open("/etc/passwd", O_RDONLY));
+}
+
+static int write_source(void)
+{
+	return answer(open("sources/one", O_WRONLY));
+}
+
+static int make_file(void)
+{
+	return answer(open("sockets/new", O_WRONLY | O_CREAT, 0600));
+}
+
+static int remove_source(void)
+{
+	return answer(unlink("sources/one"));
+}
+
+static int bind_at(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(addr.sun_path, path);
+	return fd < 0 ? errno : answer(bind(fd, (struct sockaddr *)&addr, sizeof(addr)));
+}
+
+static int make_and_remove_socket(void)
+{
+	int err = bind_at("sockets/s");
+
+	return err != 0 ? err : answer(unlink("sockets/s"));
+}
+
+static int make_socket_elsewhere(void)
+{
+	return bind_at("other/s");
+}
+
+static int connect_tcp(void)
+{
+	return answer(socket(AF_INET, SOCK_STREAM, 0));
+}
+
+static int connect_netlink(void)
+{
+	return answer(socket(AF_NETLINK, SOCK_RAW, 0));
+}
+
+static int make_process(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	return answer(pid);
+}
+
+static int run_program(void)
+{
+	return answer(execl("/bin/true", "true", NULL));
+}
+
+static int run_file_of_fd(void)
+{
+	char *const none[] = {NULL};
+
+	return answer(syscall(SYS_execveat, STDIN_FILENO, "", none, none, AT_EMPTY_PATH));
+}
+
+static int trace_parent(void)
+{
+	return answer(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
+}
+
+static int use_io_uring(void)
+{
+	char params[256] = {0};
+
+	return answer(syscall(SYS_io_uring_setup, 1, params));
+}
+
+static int signal_parent(void)
+{
+	return answer(kill(getppid(), 0));
+}
+
+static int signal_parents_thread(void)
+{
+	return answer(tgkill(getppid(), getppid(), 0));
+}
+
+static int become_root(void)
+{
+	return answer(setresuid(0, 0, 0));
+}
+
+static int become_root_directly(void)
+{
+	return answer(syscall(SYS_setresuid, 0, 0, 0));
+}
+
+static int change_host_name(void)
+{
+	return answer(sethostname("x", 1));
+}
+
+static int make_code(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return BROKEN;
+	return answer(mprotect(page, 4096, PROT_READ | PROT_EXEC));
+}
+
+static int map_code(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+			       MAP_FAILED
+		       ? errno
+		       : 0;
+}
+
+static int allow_dumps_again(void)
+{
+	return answer(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+}
+
+static int raise_dump_limit(void)
+{
+	const struct rlimit limit = {4096, 4096};
+
+	return answer(setrlimit(RLIMIT_CORE, &limit));
+}
+
+static int dumps_allowed(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_CORE, &limit) != 0 || limit.rlim_max != 0 ||
+	       prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0;
+}
+
+static int die(void)
+{
+	abort();
+}
+
+#endif
