@@ -4,6 +4,7 @@
 #include "budget.h"
 #include "clock.h"
 #include "commands.h"
+#include "confine.h"
 #include "fd_limit.h"
 #include "log.h"
 #include "vhost_thread.h"
@@ -89,6 +90,8 @@ int daemon_prepare(struct daemon *d, struct why *why)
 		err = service_open(&d->opt, &d->service, why);
 	if (err == 0)
 		err = prepare_sockets(d, why);
+	if (err == 0)
+		err = confine_begin(&d->opt, d->socket_gid, &d->sandbox, why);
 	return err;
 }
 
@@ -178,6 +181,9 @@ static int start(struct daemon *d, const sigset_t *signals, struct why *why)
 		err = control_create(
 			d->events, d->opt.control_socket, commands_do, d, &d->control, why);
 	sockets_unlock(&d->lock);
+	if (err == 0)
+		err = confine(&d->opt, d->specs, d->n_specs, service_workers(d->service),
+			service_n_workers(d->service), &d->sandbox, why);
 	return err;
 }
 

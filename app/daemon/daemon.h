@@ -15,6 +15,7 @@
 #include "guests.h"
 #include "options.h"
 #include "pulse.h"
+#include "sandbox.h"
 #include "service.h"
 #include "supervisor.h"
 
@@ -27,6 +28,7 @@ struct daemon {
 	unsigned n_specs;
 	struct sockets_lock lock; /* of their sockets' directories, while it starts */
 	struct eal eal;
+	struct sandbox_report sandbox; /* what it gave up */
 	struct service *service;
 	struct guests *guests;
 	struct events *events;

@@ -57,6 +57,12 @@ static const char usage[] =
 	"      --reseed-time SECONDS drbg: reseed at least so often (60)\n"
 	"      --socket-mode MODE    access rights of the sockets, octal (0600)\n"
 	"      --socket-group GROUP  group of the sockets, name or number\n"
+	"      --user USER[:GROUP]   become this user, when all is open\n"
+	"      --sandbox WORDS       on, off, require (or do not start), or no-namespaces, no-caps,\n"
+	"                            no-landlock, no-seccomp, with commas between (on)\n"
+	"      --sandbox-dir DIR     sockets and sources may be here later, too; given again, up\n"
+	"                            to 8 times\n"
+	"      --core-dumps          allow core dumps, and debuggers without root\n"
 	"      --lcores LIST         CPUs that poll, as 2,4-6; after -- : lcores of the EAL\n"
 	"                            (one, not the one that controls)\n"
 	"      --control-socket PATH where the daemon is told what to do while it runs, by\n"
@@ -91,6 +97,10 @@ enum {
 	OPT_CLIENT,
 	OPT_SOCKET_MODE,
 	OPT_SOCKET_GROUP,
+	OPT_USER,
+	OPT_SANDBOX,
+	OPT_SANDBOX_DIR,
+	OPT_CORE_DUMPS,
 	OPT_LCORES,
 	OPT_CONTROL_SOCKET,
 	OPT_IDLE,
@@ -125,6 +135,10 @@ static const struct option long_options[] = {
 	{"client", no_argument, NULL, OPT_CLIENT},
 	{"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
 	{"socket-group", required_argument, NULL, OPT_SOCKET_GROUP},
+	{"user", required_argument, NULL, OPT_USER},
+	{"sandbox", required_argument, NULL, OPT_SANDBOX},
+	{"sandbox-dir", required_argument, NULL, OPT_SANDBOX_DIR},
+	{"core-dumps", no_argument, NULL, OPT_CORE_DUMPS},
 	{"lcores", required_argument, NULL, OPT_LCORES},
 	{"control-socket", required_argument, NULL, OPT_CONTROL_SOCKET},
 	{"idle", required_argument, NULL, OPT_IDLE},
@@ -358,6 +372,35 @@ static enum options_result parse_idle_option(int c, const char *arg, struct opti
 	return OPTIONS_RUN;
 }
 
+static enum options_result parse_sandbox_option(int c, const char *arg, struct sandbox_options *so)
+{
+	switch (c) {
+	case OPT_USER:
+		if (arg[0] == '\0')
+			return refuse("--user is empty: give a user such as nobody or vrng:kvm");
+		so->user = arg;
+		break;
+	case OPT_SANDBOX:
+		if (sandbox_parse(arg, so) != 0)
+			return refuse("--sandbox '%s' is not on, off, require, no-namespaces, "
+				      "no-caps, no-landlock or no-seccomp, with commas between",
+				arg);
+		break;
+	case OPT_SANDBOX_DIR:
+		if (arg[0] == '\0')
+			return refuse("--sandbox-dir is empty: give a directory");
+		if (so->n_dirs == SANDBOX_DIRS_MAX)
+			return refuse("--sandbox-dir '%s' is one more than the %d there can be",
+				arg, SANDBOX_DIRS_MAX);
+		so->dirs[so->n_dirs++] = arg;
+		break;
+	case OPT_CORE_DUMPS:
+		so->core_dumps = true;
+		break;
+	}
+	return OPTIONS_RUN;
+}
+
 static enum options_result parse_one(int c, const char *arg, struct options *opt)
 {
 	uint64_t v;
@@ -419,6 +462,11 @@ static enum options_result parse_one(int c, const char *arg, struct options *opt
 			return refuse("--socket-group is empty: give a group's name or number");
 		opt->socket_group = arg;
 		break;
+	case OPT_USER:
+	case OPT_SANDBOX:
+	case OPT_SANDBOX_DIR:
+	case OPT_CORE_DUMPS:
+		return parse_sandbox_option(c, arg, &opt->sandbox);
 	case OPT_LCORES:
 		if (parse_list(arg, opt->lcores, OPTIONS_LCORES_MAX, &opt->n_lcores) != 0)
 			return refuse(

@@ -10,6 +10,7 @@
  */
 
 #include "idle.h"
+#include "sandbox.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -71,8 +72,9 @@ struct options {
 	bool idle_times_given; /* an option that 'poll' has no use for */
 	unsigned n_lcores;     /* 0: choose */
 	unsigned lcores[OPTIONS_LCORES_MAX];
-	const char *control_socket; /* NULL: none */
-	int log_level;		    /* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */
+	const char *control_socket;	/* NULL: none */
+	struct sandbox_options sandbox; /* --sandbox, --sandbox-dir, --core-dumps, --user */
+	int log_level;			/* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */
 };
 
 enum options_result {

@@ -6,6 +6,7 @@
 #include "guard.h"
 #include "log.h"
 #include "roster.h"
+#include "sandbox.h"
 #include "secret_mem.h"
 #include "sleeper.h"
 #include "tap.h"
@@ -31,7 +32,15 @@
 /* Watches ahead of the one that is looked at: their rings' words are on the way then. */
 #define PREFETCH 8
 
-enum call_op { CALL_JOIN, CALL_LEAVE, CALL_ATTACH, CALL_DETACH, CALL_CHANGE, CALL_STOP };
+enum call_op {
+	CALL_JOIN,
+	CALL_LEAVE,
+	CALL_ATTACH,
+	CALL_DETACH,
+	CALL_CHANGE,
+	CALL_CONFINE,
+	CALL_STOP
+};
 
 struct nonce {
 	uint8_t random[32];
@@ -68,6 +77,7 @@ struct worker {
 	struct guest *arg;
 	const struct worker_change *changes; /* of CALL_CHANGE */
 	unsigned n_changes;
+	int confine_error;	      /* LCORE: rw, of CALL_CONFINE */
 	_Alignas(64) uint32_t call;   /* MAIN, VHOST: rw, LCORE: ro */
 	uint32_t asked;		      /* MAIN, VHOST: set bits, LCORE: clears them */
 	_Alignas(64) uint32_t answer; /* LCORE: rw, MAIN, VHOST: ro */
@@ -337,6 +347,9 @@ static bool answer_call(struct worker *w)
 	case CALL_CHANGE:
 		change_terms(w);
 		break;
+	case CALL_CONFINE:
+		w->confine_error = sandbox_enter_lcore();
+		break;
 	case CALL_STOP:
 		go_on = false;
 		break;
@@ -508,6 +521,12 @@ int worker_start(struct worker *w)
 
 	w->running = err == 0;
 	return err;
+}
+
+int worker_confine(struct worker *w)
+{
+	call(w, CALL_CONFINE, NULL);
+	return w->confine_error;
 }
 
 void worker_stop(struct worker *w)

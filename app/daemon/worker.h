@@ -79,6 +79,9 @@ bool worker_sleeps(const struct worker *w);
 /** Start polling. @return 0 or a negative errno. Context: MAIN. */
 int worker_start(struct worker *w);
 
+/** Let it make no more system calls than it needs: sandbox_enter_lcore(). Context: MAIN. */
+int worker_confine(struct worker *w);
+
 /** Stop polling, if it runs, and wait for that. No guest is attached. Context: MAIN. */
 void worker_stop(struct worker *w);
 

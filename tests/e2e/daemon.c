@@ -222,3 +222,15 @@ bool daemon_said(const struct daemon *d, const char *text)
 	free(log);
 	return said;
 }
+
+void daemon_wait_until_said(struct daemon *d, const char *text)
+{
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+
+	while (!daemon_said(d, text)) {
+		daemon_assert_alive(d);
+		if (now_ms() > deadline_ms)
+			fail_with_log(d, text);
+		sleep_ms(5);
+	}
+}

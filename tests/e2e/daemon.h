@@ -68,6 +68,9 @@ char *read_text(const char *path);
 /** Whether its log contains 'text'. */
 bool daemon_said(const struct daemon *d, const char *text);
 
+/** Wait until its log contains 'text'. "vhost-rng: serving" is what it says when it has started. */
+void daemon_wait_until_said(struct daemon *d, const char *text);
+
 /** Whether something takes connections at 'path'. */
 bool socket_answers(const char *path);
 

@@ -164,7 +164,9 @@ static void test_zeros_reach_nobody(void **state)
 	uint8_t bytes[65536];
 
 	point_source(d, "/dev/urandom");
-	daemon_start(d, 1, (const char *[]){"-f", d->source, "--source-entropy=8", NULL});
+	daemon_start(d, 1,
+		(const char *[]){
+			"-f", d->source, "--source-entropy=8", "--sandbox-dir=/dev", NULL});
 	connect_player(fx, 0, d->socket[0]);
 	guest_assert_served(&fx->player[0].guest);
 	point_source(d, "/dev/zero");
@@ -209,8 +211,8 @@ static void reseed_overdue(struct fixture *fx, const char *policy, bool served)
 
 	point_source(d, "/dev/urandom");
 	daemon_start(d, 1,
-		(const char *[]){
-			"--source-mode=drbg", "-f", d->source, "--reseed-time=1", policy, NULL});
+		(const char *[]){"--source-mode=drbg", "-f", d->source, "--reseed-time=1", policy,
+			"--sandbox-dir=/dev", NULL});
 	connect_player(fx, 0, d->socket[0]);
 	guest_assert_served(g);
 	point_source(d, "/dev/zero");

@@ -48,7 +48,8 @@ static int setup(void **state)
 	struct fixture *fx = *state;
 
 	if (!daemon_is_alive(&fx->daemon))
-		daemon_start(&fx->daemon, 2, NULL);
+		/* With it, its descriptors can be counted by who is not root. */
+		daemon_start(&fx->daemon, 2, (const char *[]){"--core-dumps", NULL});
 	return 0;
 }
 

@@ -192,6 +192,8 @@ static void test_stuck_is_logged(void **state)
 
 	unsetenv("NOTIFY_SOCKET");
 	daemon_start(&fx->daemon, 1, NULL);
+	/* Until it has started, it waits for its lcores. */
+	daemon_wait_until_said(&fx->daemon, "vhost-rng: serving");
 	lcore = thread_find(&fx->daemon, "vrng-lcore-");
 	if (!stop_thread(lcore))
 		skip();
