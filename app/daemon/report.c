@@ -88,6 +88,24 @@ static json_t *report_sources(const struct daemon *d)
 	return list;
 }
 
+/* What the process gave up, part by part. */
+static json_t *report_sandbox(const struct sandbox_report *r)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < SANDBOX_PARTS; i++) {
+		const bool in_force = r->parts[i].in_force;
+		const char *state = in_force ? "in-force" : r->parts[i].wanted ? "missing" : "off";
+		const bool has_reason = !in_force && r->parts[i].wanted;
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:o}", "part", sandbox_part_name(i), "state",
+				      state, "why",
+				      has_reason ? json_string(r->parts[i].why_not) : json_null()));
+	}
+	return list;
+}
+
 static json_t *report_guest_counts(const struct daemon *d)
 {
 	const struct guest_table *t = guests_table(d->guests);
@@ -108,13 +126,15 @@ json_t *report_status(const struct daemon *d)
 	const struct limits *limits = guests_limits(d->guests);
 	const struct options *opt = &d->opt;
 
-	return json_pack("{s:i, s:o, s:o, s:b, s:{s:o, s:o, s:o, s:s, s:s}, s:s, s:o, s:o, s:s}",
-		"pid", (int)getpid(), "uptime_s",
+	return json_pack(
+		"{s:i, s:o, s:o, s:b, s:{s:o, s:o, s:o, s:s, s:s}, s:s, s:o, s:o, s:s, s:o}", "pid",
+		(int)getpid(), "uptime_s",
 		number((clock_now_ns() - service_epoch_ns(d->service)) / 1000000000u), "guests",
 		report_guest_counts(d), "draining", d->draining, "budget", "max-bytes",
 		limit(limits->max_bytes), "max-requests", limit(limits->max_requests), "period_ms",
 		number(opt->period_ms), "sharing", opt->fair ? "fair" : "strict", "refill",
 		opt->smooth ? "smooth" : "period", "source-mode",
 		opt->drbg ? "drbg" : "passthrough", "sources", report_sources(d), "lcores",
-		report_lcores(d), "log-level", names_log_level(opt->log_level));
+		report_lcores(d), "log-level", names_log_level(opt->log_level), "sandbox",
+		report_sandbox(&d->sandbox));
 }

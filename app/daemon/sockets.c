@@ -150,6 +150,12 @@ static int lock_directory(
 	directory_of(path, dir);
 	/* Where it cannot be opened for reading there is no lock; bind() still decides. */
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* The user may read it, the process may not: Landlock. It would not let us bind there. */
+	if (fd < 0 && errno == EACCES && access(dir, R_OK) == 0)
+		return why_set(why, -EACCES,
+			"directory %s of socket %s: the sandbox has closed it; name it with "
+			"--sandbox-dir when the daemon starts",
+			dir, path);
 	if (fd < 0)
 		return 0;
 	lock->fds[lock->n++] = fd;

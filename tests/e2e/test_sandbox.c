@@ -4,16 +4,22 @@
  * serves on all the same; and that what can be turned off is off. What a process in such a state
  * can't do is shown by tests/unit/test_sandbox.c.
  */
+#include "client.h"
 #include "daemon.h"
 #include "guest.h"
 #include "util.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define NOBODY 65534
@@ -21,6 +27,8 @@
 struct fixture {
 	struct daemon daemon;
 	struct guest guest;
+	char control[96];
+	char elsewhere[64]; /* a directory that is none of the daemon's; "": not made */
 };
 
 static int setup(void **state)
@@ -30,6 +38,7 @@ static int setup(void **state)
 	stay_off_lcores();
 	*state = fx;
 	daemon_init(&fx->daemon);
+	snprintf(fx->control, sizeof(fx->control), "%s/control", fx->daemon.dir);
 	return 0;
 }
 
@@ -39,6 +48,8 @@ static int teardown(void **state)
 
 	guest_fini(&fx->guest);
 	daemon_fini(&fx->daemon);
+	if (fx->elsewhere[0] != '\0')
+		rmdir(fx->elsewhere);
 	free(fx);
 	return 0;
 }
@@ -282,6 +293,111 @@ static void test_source_elsewhere(void **state)
 		guest_assert_served(&fx->guest);
 }
 
+/* The state of a part in the answer to 'status', and that it has a reason only when it is missing.
+ */
+static void assert_reported(const struct fixture *fx, const char *part, const char *state)
+{
+	json_t *status = client_must(fx->control, "{\"command\": \"status\"}");
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "sandbox"), i, entry)
+	{
+		if (strcmp(json_string_value(json_object_get(entry, "part")), part) != 0)
+			continue;
+		assert_string_equal(json_string_value(json_object_get(entry, "state")), state);
+		assert_int_equal(json_is_string(json_object_get(entry, "why")),
+			strcmp(state, "missing") == 0);
+		json_decref(status);
+		return;
+	}
+	fail_msg("status says nothing of %s", part);
+}
+
+static const char *const parts[] = {
+	"dumps", "namespaces", "caps", "privileges", "landlock", "seccomp"};
+
+static void test_status_says_what_is_in_force(void **state)
+{
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+
+	up(fx, (const char *[]){"--control-socket", fx->control, NULL});
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
+		assert_reported(fx, parts[i], is_without(d, parts[i]) ? "missing" : "in-force");
+	guest_fini(&fx->guest);
+	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+	up(fx, (const char *[]){"--control-socket", fx->control, "--sandbox", "off", NULL});
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
+		assert_reported(fx, parts[i], "off");
+}
+
+#define ADD "{\"command\": \"add\", \"name\": \"vm\", \"socket\": \"%s/vm\"}"
+
+/* Guests that come later have their sockets where sockets are, or in --sandbox-dir. */
+static void test_sockets_elsewhere(void **state)
+{
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+	char socket[96];
+
+	snprintf(fx->elsewhere, sizeof(fx->elsewhere), "/tmp/vrng-e2e-else-XXXXXX");
+	assert_non_null(mkdtemp(fx->elsewhere));
+	snprintf(socket, sizeof(socket), "%s/vm", fx->elsewhere);
+	daemon_start(d, 1, (const char *[]){"--control-socket", fx->control, NULL});
+	daemon_wait_until_said(d, "vhost-rng: serving");
+	if (!is_without(d, "landlock")) {
+		client_must_not(fx->control, "failed", "--sandbox-dir", ADD, fx->elsewhere);
+		assert_int_equal(access(socket, F_OK), -1);
+	}
+	client_do(fx->control, ADD, d->dir);
+	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+	daemon_start(d, 1,
+		(const char *[]){
+			"--control-socket", fx->control, "--sandbox-dir", fx->elsewhere, NULL});
+	client_do(fx->control, ADD, fx->elsewhere);
+	guest_init(&fx->guest, &(struct guest_cfg){0});
+	guest_connect(&fx->guest, socket);
+	guest_assert_served(&fx->guest);
+	client_do(fx->control, "{\"command\": \"remove\", \"name\": \"vm\"}");
+	assert_int_equal(access(socket, F_OK), -1);
+}
+
+/* From now on, in this process and all that it starts. */
+static void forbid(long call, int err)
+{
+	const struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)err),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog prog = {ARRAY_SIZE(code), (struct sock_filter *)code};
+
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
+}
+
+/* An lcore has another way to call its guests then, which the filter lets it go. The last test. */
+static void test_without_asynchronous_io(void **state)
+{
+	struct fixture *fx = *state;
+	struct guest *g = &fx->guest;
+	uint64_t gpa;
+
+	forbid(SYS_io_setup, ENOSYS);
+	up(fx, NULL);
+	assert_true(daemon_said(&fx->daemon, "no asynchronous I/O"));
+	gpa = guest_alloc(g, 0, 64);
+	for (unsigned i = 0; i < 100; i++) {
+		struct driver_used used;
+
+		guest_request(g, gpa, 64, i);
+		assert_true(frontend_wait_call(g->fe, LIVENESS_MS) > 0);
+		guest_must_take(g, &used);
+	}
+}
+
 static void test_bad_users(void **state)
 {
 	static const struct {
@@ -312,7 +428,10 @@ int main(void)
 		SANDBOX_TEST(test_user_is_dropped),
 		SANDBOX_TEST(test_what_the_user_may_not_do_is_said),
 		SANDBOX_TEST(test_source_elsewhere),
+		SANDBOX_TEST(test_status_says_what_is_in_force),
+		SANDBOX_TEST(test_sockets_elsewhere),
 		SANDBOX_TEST(test_bad_users),
+		SANDBOX_TEST(test_without_asynchronous_io),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
