@@ -2,11 +2,13 @@
 #include "confine.h"
 
 #include "log.h"
+#include "refused.h"
 #include "worker.h"
 
 #include <rte_eal.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <mntent.h>
@@ -279,4 +281,21 @@ int confine(const struct options *opt, const struct spec *specs, unsigned n_spec
 	say(report);
 	say_what_will_fail(opt, specs, n_specs);
 	return 0;
+}
+
+void confine_tick(void)
+{
+	static struct log_limit limit;
+	static uint64_t said;
+	uint64_t count = refused_count();
+	char text[96];
+
+	if (count == said)
+		return;
+	refused_describe(text, sizeof(text));
+	LOG_LIMITED(&limit, ERR,
+		"sandbox: refused %" PRIu64 " system call%s, the last one %s: a library needs what "
+		"nobody thought of (report it), or somebody has broken in",
+		count - said, count - said != 1 ? "s" : "", text);
+	said = count;
 }

@@ -35,4 +35,7 @@ int confine(const struct options *opt, const struct spec *specs, unsigned n_spec
 	struct worker *const *workers, unsigned n_workers, struct sandbox_report *report,
 	struct why *why);
 
+/** Log which system calls were refused since the last time. Many times a second. */
+void confine_tick(void);
+
 #endif

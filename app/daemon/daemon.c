@@ -260,6 +260,7 @@ static void tick(struct daemon *d)
 {
 	guests_tick(d->guests);
 	service_tick(d->service);
+	confine_tick();
 	if (pulse_beats(d->pulse, clock_now_ns()))
 		supervisor_feed(&d->supervisor);
 	tell_supervisor(d);
@@ -314,6 +315,7 @@ void daemon_end(struct daemon *d)
 	if (d->events != NULL && d->signals.fd >= 0)
 		close(d->signals.fd);
 	events_destroy(d->events);
+	confine_tick(); /* what was refused at the end */
 	sockets_unlock(&d->lock);
 	free(d->specs);
 	*d = (struct daemon){0};

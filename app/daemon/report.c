@@ -4,6 +4,7 @@
 #include "budget.h"
 #include "clock.h"
 #include "names.h"
+#include "refused.h"
 #include "request.h"
 #include "stats.h"
 #include "worker.h"
@@ -127,8 +128,8 @@ json_t *report_status(const struct daemon *d)
 	const struct options *opt = &d->opt;
 
 	return json_pack(
-		"{s:i, s:o, s:o, s:b, s:{s:o, s:o, s:o, s:s, s:s}, s:s, s:o, s:o, s:s, s:o}", "pid",
-		(int)getpid(), "uptime_s",
+		"{s:i, s:o, s:o, s:b, s:{s:o, s:o, s:o, s:s, s:s}, s:s, s:o, s:o, s:s, s:o, s:o}",
+		"pid", (int)getpid(), "uptime_s",
 		number((clock_now_ns() - service_epoch_ns(d->service)) / 1000000000u), "guests",
 		report_guest_counts(d), "draining", d->draining, "budget", "max-bytes",
 		limit(limits->max_bytes), "max-requests", limit(limits->max_requests), "period_ms",
@@ -136,5 +137,5 @@ json_t *report_status(const struct daemon *d)
 		opt->smooth ? "smooth" : "period", "source-mode",
 		opt->drbg ? "drbg" : "passthrough", "sources", report_sources(d), "lcores",
 		report_lcores(d), "log-level", names_log_level(opt->log_level), "sandbox",
-		report_sandbox(&d->sandbox));
+		report_sandbox(&d->sandbox), "refused-calls", number(refused_count()));
 }

@@ -2,6 +2,7 @@
 #include "sandbox.h"
 
 #include "every_thread.h"
+#include "refused.h"
 #include "syscall_filter.h"
 
 #include <errno.h>
@@ -260,11 +261,12 @@ static int limit_files(const struct sandbox_config *cfg, struct sandbox_report *
 static int filter_calls(void)
 {
 	struct syscall_filter *process = NULL;
+	bool seen = refused_install() == 0;
 	int err;
 
-	err = syscall_filter_create(SYSCALL_FILTER_LCORE, &lcore_filter);
+	err = syscall_filter_create(SYSCALL_FILTER_LCORE, seen, &lcore_filter);
 	if (err == 0)
-		err = syscall_filter_create(SYSCALL_FILTER_PROCESS, &process);
+		err = syscall_filter_create(SYSCALL_FILTER_PROCESS, seen, &process);
 	if (err == 0)
 		err = syscall_filter_apply(process);
 	syscall_filter_destroy(process);

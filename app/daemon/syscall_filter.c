@@ -45,9 +45,10 @@ static const char *const process_calls[] = {
 	"get_mempolicy", "set_mempolicy", "mbind",
 	/* threads; clone() and tgkill() are below */
 	"futex", "set_robust_list", "get_robust_list", "rseq", "gettid", "getpid", "getppid",
-	"sched_yield", "sched_getaffinity", "sched_setaffinity", "getcpu", "membarrier", "exit",
-	"exit_group", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait",
-	"sigaltstack", "restart_syscall",
+	"sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getscheduler",
+	"sched_setscheduler", "sched_getparam", "sched_get_priority_min", "sched_get_priority_max",
+	"getcpu", "membarrier", "exit", "exit_group", "rt_sigaction", "rt_sigprocmask",
+	"rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "restart_syscall",
 	/* callers, of which lcores get the rest */
 	"io_setup", "io_destroy", "io_submit", "io_getevents", "io_pgetevents",
 	/* time, and what there is to know */
@@ -67,6 +68,8 @@ static const char *const lcore_calls[] = {
 	"clock_gettime", "getrandom", "getcpu",
 	/* handlers of signals; mmap() is below */
 	"rt_sigreturn", "shutdown", "munmap",
+	/* a thread's end, in which libc blocks all signals, SIGSYS too */
+	"madvise", "rseq", "set_robust_list",
 	/* assert() and abort(), and a signal that is raised again */
 	"writev", "rt_sigaction", "rt_sigprocmask", "gettid", "getpid"};
 
@@ -163,12 +166,24 @@ static int add_process_arguments(scmp_filter_ctx ctx)
 	return err;
 }
 
-static int add_process(scmp_filter_ctx ctx)
+/* No process. libc blocks all signals meanwhile, so that a SIGSYS would end this one. */
+static int add_fork(scmp_filter_ctx ctx)
+{
+	static const char *const calls[] = {"fork", "vfork"};
+	const struct scmp_arg_cmp process = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0);
+	int err = add(ctx, SCMP_ACT_ERRNO(EPERM), "clone", 1, &process);
+
+	return err != 0 ? err : add_all(ctx, SCMP_ACT_ERRNO(EPERM), calls, N_CALLS(calls));
+}
+
+static int add_process(scmp_filter_ctx ctx, bool seen)
 {
 	int err = add_all(ctx, SCMP_ACT_ALLOW, process_calls, N_CALLS(process_calls));
 
 	if (err == 0)
 		err = add_process_arguments(ctx);
+	if (err == 0 && seen)
+		err = add_fork(ctx);
 	if (err == 0)
 		err = add_all(ctx, SCMP_ACT_ERRNO(ENOSYS), absent_calls, N_CALLS(absent_calls));
 	if (err == 0)
@@ -206,10 +221,10 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *prog)
 	return err;
 }
 
-int syscall_filter_create(enum syscall_filter_kind kind, struct syscall_filter **filter)
+int syscall_filter_create(enum syscall_filter_kind kind, bool seen, struct syscall_filter **filter)
 {
 	struct syscall_filter *f = calloc(1, sizeof(*f));
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	scmp_filter_ctx ctx = seccomp_init(seen ? SCMP_ACT_TRAP : SCMP_ACT_ERRNO(EPERM));
 	int err = f == NULL || ctx == NULL ? -ENOMEM : 0;
 
 	if (err == 0)
@@ -217,7 +232,7 @@ int syscall_filter_create(enum syscall_filter_kind kind, struct syscall_filter *
 	if (err == 0) /* a binary tree: a hundred comparisons would cost each call */
 		err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (err == 0)
-		err = kind == SYSCALL_FILTER_PROCESS ? add_process(ctx) : add_lcore(ctx);
+		err = kind == SYSCALL_FILTER_PROCESS ? add_process(ctx, seen) : add_lcore(ctx);
 	if (err == 0) {
 		f->kind = kind;
 		err = export_program(ctx, &f->prog);

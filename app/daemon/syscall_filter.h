@@ -5,11 +5,11 @@
 /*
  * seccomp: which system calls the process may make from now on, and which an lcore.
  *
- * What is not on the list fails with EPERM, and is logged by the kernel (audit). It does not end
- * the process: a path of some libc or DPDK that nobody thought of would then take all guests' bytes
- * away, and a call that is refused does no harm. Calls that neither the daemon nor a library of
- * its makes on any path, but that who has taken it over wants (execve, ptrace, io_uring, modules,
- * mounts, other namespaces) end the process.
+ * What is not on the list fails with EPERM, and can be seen: by the process itself (refused.h), and
+ * in the kernel's log (audit). It does not end the process: a path of some libc or DPDK that nobody
+ * thought of would then take all guests' bytes away, and a call that is refused does no harm. Calls
+ * that neither the daemon nor a library of its makes on any path, but that who has taken it over
+ * wants (execve, ptrace, io_uring, modules, mounts, other namespaces) end the process.
  *
  * No memory becomes executable, no process is made, sockets are Unix sockets, and signals go to
  * threads of this process alone.
@@ -23,7 +23,7 @@
  * switch speculative store bypass off on polling lcores, which run no code but ours.
  */
 
-#include <stddef.h>
+#include <stdbool.h>
 
 struct syscall_filter;
 
@@ -32,10 +32,11 @@ enum syscall_filter_kind { SYSCALL_FILTER_PROCESS, SYSCALL_FILTER_LCORE };
 /**
  * Make a filter, which nothing has yet.
  *
- * @return  0 or a negative errno
+ * @param seen  what is refused raises SIGSYS, whose handler is refused.h's; false: EPERM at once
+ * @return      0 or a negative errno
  * Context: MAIN.
  */
-int syscall_filter_create(enum syscall_filter_kind kind, struct syscall_filter **filter);
+int syscall_filter_create(enum syscall_filter_kind kind, bool seen, struct syscall_filter **filter);
 
 /** Does not lift it. NULL is fine. Context: MAIN. */
 void syscall_filter_destroy(struct syscall_filter *filter);

@@ -36,12 +36,19 @@ void daemon_init(struct daemon *d)
 void daemon_fini(struct daemon *d)
 {
 	struct dirent *entry;
+	bool refused;
+	char *log;
 	DIR *dir;
 
 	if (d->pid != 0) {
 		kill(d->pid, SIGKILL);
 		daemon_wait(d, LIVENESS_MS);
 	}
+	log = read_text(d->log);
+	refused = !d->may_be_refused && strstr(log, "sandbox: refused") != NULL;
+	if (refused)
+		print_error("the daemon's log:\n%s\n", log);
+	free(log);
 	dir = opendir(d->dir);
 	if (dir == NULL)
 		return;
@@ -49,6 +56,8 @@ void daemon_fini(struct daemon *d)
 		unlinkat(dirfd(dir), entry->d_name, 0);
 	closedir(dir);
 	rmdir(d->dir);
+	if (refused)
+		fail_msg("the sandbox refused what the daemon wanted");
 }
 
 static void become_daemon(const struct daemon *d, const char *program, const char *const *args)

@@ -21,12 +21,16 @@ struct daemon {
 	char log[80];			     /* what it wrote to stderr */
 	char out[80];			     /* what it wrote to stdout */
 	char source[80];		     /* a path in 'dir' that a test may make its source */
+	bool may_be_refused;		     /* its sandbox is put to the test */
 };
 
 /** Make the directory and the paths. Nothing runs yet. */
 void daemon_init(struct daemon *d);
 
-/** Kill what runs, remove the directory and all that is in it. Leaves no process behind. */
+/**
+ * Kill what runs, remove the directory and all that is in it. Leaves no process behind. Fails the
+ * test when the daemon's sandbox refused it something that it wanted.
+ */
 void daemon_fini(struct daemon *d);
 
 /**

@@ -7,6 +7,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "guest.h"
+#include "threads.h"
 #include "util.h"
 
 #include <dirent.h>
@@ -363,6 +364,40 @@ static void test_sockets_elsewhere(void **state)
 	assert_int_equal(access(socket, F_OK), -1);
 }
 
+/* What is refused is seen, on a thread of any kind, and those who behave are served on. */
+static void test_refused_calls_are_seen(void **state)
+{
+	static const char *const threads[] = {"vrng-lcore-", "dpdk-vhost-rng", "vrng-feeder-"};
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+	unsigned n = 0;
+
+	d->may_be_refused = true;
+	setenv("LD_PRELOAD", getenv("VRNG_INTRUDER"), 1);
+	daemon_start(d, 1, (const char *[]){"--control-socket", fx->control, NULL});
+	unsetenv("LD_PRELOAD");
+	daemon_wait_until_said(d, "vhost-rng: serving");
+	if (is_without(d, "seccomp"))
+		skip();
+	for (; n < ARRAY_SIZE(threads); n++) {
+		json_t *status;
+		char says[96];
+		pid_t tid = thread_find(d, threads[n]);
+
+		assert_true(tid > 0);
+		assert_int_equal(syscall(SYS_tgkill, d->pid, tid, SIGRTMAX), 0);
+		daemon_wait_until_said(d, "sandbox: refused 1 system call, the last one socket");
+		snprintf(says, sizeof(says), "of thread %d, %s", (int)tid, threads[n]);
+		daemon_wait_until_said(d, says);
+		status = client_must(fx->control, "{\"command\": \"status\"}");
+		assert_int_equal(client_number(status, "refused-calls"), n + 1);
+		json_decref(status);
+	}
+	guest_init(&fx->guest, &(struct guest_cfg){0});
+	guest_connect(&fx->guest, d->socket[0]);
+	guest_assert_served(&fx->guest);
+}
+
 /* From now on, in this process and all that it starts. */
 static void forbid(long call, int err)
 {
@@ -433,6 +468,11 @@ int main(void)
 		SANDBOX_TEST(test_bad_users),
 		SANDBOX_TEST(test_without_asynchronous_io),
 	};
+	const struct CMUnitTest with_an_intruder[] = {
+		SANDBOX_TEST(test_refused_calls_are_seen),
+	};
 
+	if (getenv("VRNG_INTRUDER") != NULL)
+		return cmocka_run_group_tests(with_an_intruder, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

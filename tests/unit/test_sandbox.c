@@ -9,6 +9,7 @@
 
 #include "attempts.h"
 #include "directory.h"
+#include "refused.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -246,6 +247,30 @@ static int name_itself(void)
 	return answer(prctl(PR_SET_NAME, "other", 0, 0, 0));
 }
 
+/* What it was refused, it can tell. */
+static int count_refused(void)
+{
+	char text[96], tid[32];
+
+	if (connect_tcp() != EPERM || refused_count() != 1 || connect_tcp() != EPERM)
+		return BROKEN;
+	refused_describe(text, sizeof(text));
+	snprintf(tid, sizeof(tid), " of thread %d", (int)gettid());
+	return refused_count() == 2 && strncmp(text, "socket (", 8) == 0 &&
+			       strstr(text, tid) != NULL
+		       ? 0
+		       : BROKEN;
+}
+
+static int connect_unseen(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	return connect_tcp();
+}
+
 /* Tests */
 
 static void test_files(void **state)
@@ -276,6 +301,13 @@ static void test_system_calls(void **state)
 	assert_int_equal(attempt_in("on", signal_parents_thread), EPERM);
 	assert_int_equal(attempt_in("on", change_host_name), EPERM);
 	assert_int_equal(attempt_in("no-seccomp,no-namespaces", connect_tcp), 0);
+}
+
+static void test_refused_calls_are_seen(void **state)
+{
+	need(SANDBOX_SECCOMP);
+	assert_int_equal(attempt_in("on", count_refused), 0);
+	assert_int_equal(attempt_in("on", connect_unseen), BY_SIGNAL + SIGSYS);
 }
 
 static void test_no_new_code(void **state)
@@ -530,6 +562,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		sandbox_test(test_files),
 		sandbox_test(test_system_calls),
+		sandbox_test(test_refused_calls_are_seen),
 		sandbox_test(test_no_new_code),
 		sandbox_test(test_fatal_calls),
 		sandbox_test(test_user),
