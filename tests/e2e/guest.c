@@ -62,8 +62,8 @@ void guest_fini(struct guest *g)
 static uint64_t wanted_features(const struct guest *g)
 {
 	return (g->cfg.event_idx ? GUEST_EVENTS : 0) |
-	       (g->cfg.table_entries > 0 ? GUEST_TABLES : 0) |
-	       (g->cfg.packed ? GUEST_PACKED : 0) | (g->cfg.in_order ? GUEST_ORDER : 0);
+	       (g->cfg.table_entries > 0 ? GUEST_TABLES : 0) | (g->cfg.packed ? GUEST_PACKED : 0) |
+	       (g->cfg.in_order ? GUEST_ORDER : 0);
 }
 
 int guest_attach(struct guest *g, const struct frontend_cfg *cfg)
