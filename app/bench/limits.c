@@ -193,6 +193,8 @@ int limits_measure(
 		memset(job.from, 1, COPY_FROM + size_bytes);
 		memset(job.to, 1, job.to_bytes);
 		err = run_on(cpu, &job);
+		if (err == 0)
+			err = wake_measure(cpu, &limits->wake);
 	}
 	free(job.from);
 	free(job.to);

@@ -4,10 +4,14 @@
  * made of. Rates are per second of CPU time of the thread that measures, so that a back-end that
  * polls the same CPU halves the share of time but not the figure (its cache it does disturb).
  *
- * Thread-safety: limits_measure() starts one thread and waits for it.
+ * Waking is measured by the clock: a back-end that polls there is in the way.
+ *
+ * Thread-safety: limits_measure() starts threads and waits for them.
  */
 #ifndef BENCH_LIMITS_H
 #define BENCH_LIMITS_H
+
+#include "wake.h"
 
 #include <stdint.h>
 
@@ -25,10 +29,11 @@ struct limits {
 	double keystream_mbps;
 	double copy_mbps;
 	double calls_per_s; /* eventfd_write() */
+	struct wake_times wake;
 };
 
 /**
- * Measure for requests of 'size_bytes', 'depth' of them at a time. Takes about a second.
+ * Measure for requests of 'size_bytes', 'depth' of them at a time. Takes about two seconds.
  *
  * @param cpu     where to; must be one that the process may run on
  * @param source  measured when it is a device or a regular file (reading a FIFO would use it up)

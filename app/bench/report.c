@@ -182,6 +182,8 @@ static void print_limits(const struct report *r, const struct report_sum *sum, F
 	print_share(to, mbps, lim->copy_mbps);
 	fprintf(to, "  write a call descriptor: %.0f /s", lim->calls_per_s);
 	print_share(to, per_second(sum, sum->counts.calls), lim->calls_per_s);
+	fprintf(to, "  wake a thread that waits for an eventfd: p50 %.1f us, p99 %.1f us\n",
+		(double)lim->wake.p50_ns / 1e3, (double)lim->wake.p99_ns / 1e3);
 }
 
 static void print_verify(const struct report *r, FILE *to)

@@ -185,7 +185,8 @@ static void put_limits(FILE *to, const struct report *r, const struct report_sum
 	put_limit(to, "keystream", "MB_per_s", lim->keystream_mbps, mbps);
 	put_limit(to, "copy", "MB_per_s", lim->copy_mbps, mbps);
 	put_limit(to, "call", "calls_per_s", lim->calls_per_s, rate(sum, sum->counts.calls));
-	fprintf(to, "},\n");
+	fprintf(to, ", \"wake_ns\": {\"p50\": %" PRIu64 ", \"p99\": %" PRIu64 "}},\n",
+		lim->wake.p50_ns, lim->wake.p99_ns);
 }
 
 static void put_verify(FILE *to, const struct report *r)

@@ -6,6 +6,7 @@ import os
 import budget
 import charts
 import linerate
+import resting
 
 # Beyond these the machine had other work.
 LOAD_MAX = 0.7
@@ -132,20 +133,6 @@ class Document:
                              number(found['switches_per_s'])])
         return table(head, rows)
 
-    def idle(self):
-        head = ['idle', 'no guest', '10 requests a second']
-        rows = []
-        for key in self.keys:
-            found = self.r['idle'][key]
-            rows.append([self.names[key], f'{found["no_guest_percent"]:.1f} % of a CPU',
-                         f'{found["ten_a_second_percent"]:.1f} % of a CPU'])
-            theirs = self.r['idle']['original']['no_guest_percent']
-            if found['no_guest_percent'] > theirs + 5:
-                self.losses.append(f'idle: {self.names[key]} takes '
-                                   f'{found["no_guest_percent"]:.0f} % of a CPU, '
-                                   f'vhost-device-rng {theirs:.0f} %: it polls')
-        return table(head, rows)
-
     def limit(self):
         head = ['1 MB/s for 4 guests', 'together', 'guest 0: 64 B, depth 1',
                 'guest 1: 64 B, depth 16', 'guest 2: 4 KiB, depth 16', 'guest 3: 64 KiB, depth 16',
@@ -224,7 +211,12 @@ class Document:
     def lines(self):
         r, m = self.r, self.r['machine']
         ratios = self.ratios()
-        idle, guest = self.idle(), self.guest()
+        guest = self.guest()
+        theirs, *ours = self.r['resting']['rows']
+        self.losses += [f'at rest: {row["name"]} takes {row["no_guest_percent"]:.0f} % of a CPU, '
+                        f'vhost-device-rng {theirs["no_guest_percent"]:.0f} %: it polls'
+                        for row in ours
+                        if row['no_guest_percent'] > theirs['no_guest_percent'] + 5]
         losses = [f'- {loss}.' for loss in self.losses] or ['- Nowhere, in what is measured here.']
         return [
             '# Benchmarks',
@@ -280,7 +272,9 @@ class Document:
             'CPU of the whole back-end process, all threads, while it is measured.',
             '',
             *self.cost(),
-            *idle,
+            '## At rest',
+            '',
+            *resting.lines(r['resting'], table, duration),
             '## Many guests',
             '',
             *self.fairness(),

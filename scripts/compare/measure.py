@@ -119,23 +119,6 @@ class Measure:
                             ['-m', 1000000, '-p', 1000], 2 if self.args.quick else 5, 1)
         return {key: digest(result) for key, result in runs.items()}
 
-    def idle(self):
-        """CPU time of a back-end with a guest that asks for nothing, and with no guest."""
-        self.say('bench: idle')
-        seconds = 1 if self.args.quick else 3
-        found = {}
-        for kind in self.kinds:
-            with Backend(kind, self.backend_cpu) as backend:
-                before = cpu_seconds(backend.pid)
-                time.sleep(seconds)
-                alone = cpu_seconds(backend.pid) - before
-                # A request every ten seconds is as good as none.
-                run = self.bench(backend, f'idle-{kind.key}', ['--rate', 10, '--wait', 'block'],
-                                 seconds)
-            found[kind.key] = {'no_guest_percent': alone / seconds * 100,
-                               'ten_a_second_percent': run['backend']['cpu_percent']}
-        return found
-
     def limits_of_machine(self):
         """What the back-end's CPU can do, measured beside an idle original."""
         self.say('bench: limits of the machine')

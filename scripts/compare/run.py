@@ -17,6 +17,7 @@ import budget
 import document
 import linerate
 import measure
+import resting
 
 
 def parse():
@@ -85,7 +86,7 @@ def run(args):
     results['linerate'] = linerate.measure(bench)
     results['layouts'] = linerate.layouts(bench)
     results['budget'] = budget.Budget(bench).all()
-    results['idle'] = bench.idle()
+    results['resting'] = resting.Resting(bench).all()
     results['behaviours'] = behaviours.Behaviours(args, kinds, cpus[1], say).all()
     if not args.no_guest:
         import inguest
