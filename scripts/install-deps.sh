@@ -8,7 +8,7 @@ set -euo pipefail
 
 # What compiles the tree, its unit tests included.
 BUILD=(gcc libc6-dev make meson ninja-build pkg-config libdpdk-dev libnuma-dev libbsd-dev
-       libfdt-dev libssl-dev libcmocka-dev libjansson-dev libseccomp-dev)
+       libfdt-dev libssl-dev libcmocka-dev libinih-dev libjansson-dev libseccomp-dev)
 # libipsec-mb exists for x86-64 alone; without it libcrypto does the work.
 [[ $(uname -m) != x86_64 ]] || BUILD+=(libipsec-mb-dev)
 # What runs the tests, and checks the man pages.

@@ -5,6 +5,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "names.h"
+#include "reload.h"
 #include "report.h"
 #include "version.h"
 
@@ -89,15 +90,7 @@ static int read_spec(
 	const char *name, *path;
 	int err = request_string(r, "name", &name, why);
 
-	*spec = (struct spec){
-		.mode = d->opt.socket_mode,
-		.gid = d->socket_gid,
-		.weight = 1,
-		.lcore = SPEC_ANY_LCORE,
-		.cap = BUDGET_UNLIMITED,
-		.burst = d->opt.burst,
-		.burst_once = d->opt.burst_once,
-	};
+	*spec = d->otherwise;
 	if (err == 0)
 		err = request_string(r, "socket", &path, why);
 	if (err == 0)
@@ -214,6 +207,13 @@ static int do_reseed(struct daemon *d, const struct request *r, json_t **result,
 	return 0;
 }
 
+static int do_reload(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+{
+	if (d->opt.config == NULL)
+		return why_set(why, -ENOTSUP, "there is nothing to read: see --config");
+	return reload(d, why);
+}
+
 static int do_log_level(struct daemon *d, const struct request *r, json_t **result, struct why *why)
 {
 	const char *name;
@@ -260,6 +260,7 @@ static const struct command {
 	{"set", do_set, {"name", "weight", "cap", "burst", "max-bytes", "max-requests"}},
 	{"move", do_move, {"name", "lcore"}},
 	{"reseed", do_reseed, {NULL}},
+	{"reload", do_reload, {NULL}},
 	{"log-level", do_log_level, {"level"}},
 	{"drain", do_drain, {"name", "cancel"}},
 };
@@ -277,5 +278,5 @@ int commands_do(void *daemon, const struct request *r, json_t **result, struct w
 	}
 	return why_set(why, -ENOSYS,
 		"unknown command: there are version, status, guests, add, remove, set, move, "
-		"reseed, log-level and drain");
+		"reseed, reload, log-level and drain");
 }

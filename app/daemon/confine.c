@@ -136,6 +136,8 @@ static void make_rules(struct rule_list *l, const struct options *opt, const str
 		add_socket(l, opt->control_socket);
 	for (unsigned i = 0; i < opt->n_sources; i++)
 		add_source(l, opt->sources[i]);
+	if (opt->config != NULL)
+		add_file(l, opt->config);
 	/* What a link that is a source may always come to name. */
 	add(l, "/dev/urandom", LANDLOCK_READ);
 	add(l, "/dev/random", LANDLOCK_READ);

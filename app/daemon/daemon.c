@@ -7,6 +7,8 @@
 #include "confine.h"
 #include "fd_limit.h"
 #include "log.h"
+#include "reload.h"
+#include "specs.h"
 #include "vhost_thread.h"
 #include "worker.h"
 
@@ -34,32 +36,6 @@
 
 /* Before anything is started */
 
-static int make_specs(struct daemon *d, struct why *why)
-{
-	const struct options *opt = &d->opt;
-
-	if (opt->socket_count > options_sockets_max(opt))
-		return why_set(why, -EMFILE,
-			"--socket-count %u is more than the %u sockets that one process can serve "
-			"%s --client: start several, each with its own --socket-path",
-			opt->socket_count, options_sockets_max(opt),
-			opt->client ? "with" : "without");
-	d->socket_gid = (gid_t)-1;
-	if (opt->socket_group != NULL && sockets_find_group(opt->socket_group, &d->socket_gid) != 0)
-		return why_set(why, -ENOENT, "--socket-group '%s' is no group of this system",
-			opt->socket_group);
-	d->specs = calloc(opt->socket_count + 1, sizeof(d->specs[0]));
-	if (d->specs == NULL)
-		return why_set(why, -ENOMEM, "no memory for %u guests", opt->socket_count);
-	for (; d->n_specs < opt->socket_count; d->n_specs++)
-		if (spec_of_socket(opt, d->n_specs, d->socket_gid, &d->specs[d->n_specs]) != 0)
-			return why_set(why, -ENAMETOOLONG,
-				"socket path %s%u has more than the %d bytes that a Unix socket can "
-				"have: choose a shorter --socket-path",
-				opt->socket_path, d->n_specs, SOCKETS_PATH_SIZE - 1);
-	return 0;
-}
-
 static int prepare_sockets(struct daemon *d, struct why *why)
 {
 	const char **paths = calloc(d->n_specs + 1, sizeof(paths[0]));
@@ -69,7 +45,7 @@ static int prepare_sockets(struct daemon *d, struct why *why)
 	if (paths == NULL)
 		return why_set(why, -ENOMEM, "no memory for %u guests", d->n_specs);
 	for (unsigned i = 0; i < d->n_specs && err == 0; i++) {
-		if (d->opt.client) /* it is the front-end's */
+		if (d->specs[i].client) /* it is the front-end's */
 			err = sockets_check(d->specs[i].path, why);
 		else
 			paths[n++] = d->specs[i].path;
@@ -84,23 +60,33 @@ static int prepare_sockets(struct daemon *d, struct why *why)
 
 int daemon_prepare(struct daemon *d, struct why *why)
 {
-	int err = make_specs(d, why);
+	int err = specs_make(&d->opt, &d->specs, &d->n_specs, why);
 
+	if (err == 0)
+		err = specs_default(&d->opt, &d->otherwise, why);
 	if (err == 0)
 		err = service_open(&d->opt, &d->service, why);
 	if (err == 0)
 		err = prepare_sockets(d, why);
 	if (err == 0)
-		err = confine_begin(&d->opt, d->socket_gid, &d->sandbox, why);
+		err = confine_begin(&d->opt, d->otherwise.gid, &d->sandbox, why);
 	return err;
 }
 
 /* Starting */
 
+static rlim_t fds_needed(unsigned n_guests)
+{
+	return (rlim_t)n_guests * FDS_PER_GUEST + FDS_OWN;
+}
+
+/* For all that may come; a word about those who are there. */
 static void raise_fd_limit(unsigned n_guests)
 {
-	rlim_t need = (rlim_t)n_guests * FDS_PER_GUEST + FDS_OWN, got = fd_limit_raise(need);
+	rlim_t need = fds_needed(n_guests), got = fd_limit_raise(fds_needed(OPTIONS_SOCKETS_MAX));
 
+	if (n_guests > OPTIONS_SOCKETS_MAX)
+		got = fd_limit_raise(need);
 	if (got < need)
 		LOG(WARNING,
 			"%u guests may need %ju open files, the limit is %ju: raise it (ulimit -n, or "
@@ -137,6 +123,13 @@ static void handle_signal(void *arg, uint32_t ready)
 		return;
 	if (info.ssi_signo == SIGUSR1) {
 		service_reseed(d->service, false);
+		return;
+	}
+	if (info.ssi_signo == SIGHUP) {
+		struct why why;
+
+		if (reload(d, &why) != 0)
+			LOG(ERR, "SIGHUP: nothing has changed: %s", why.text);
 		return;
 	}
 	LOG(NOTICE, "%s: ending", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
@@ -206,6 +199,28 @@ static void describe_budget(const struct options *opt, char *text, size_t size)
 			opt->smooth ? ", smooth refill" : "");
 }
 
+/* That makes a difference to how many there can be. */
+static void say_whose_sockets(const struct daemon *d)
+{
+	unsigned n_clients = 0;
+
+	for (unsigned i = 0; i < d->n_specs; i++)
+		n_clients += d->specs[i].client;
+	if (n_clients > 0 && n_clients < d->n_specs)
+		LOG(NOTICE,
+			"%u sockets are the front-ends', to which it connects, the others its "
+			"own; one process serves %u guests, or %u in client mode",
+			n_clients, OPTIONS_SOCKETS_MAX, OPTIONS_SOCKETS_MAX_CLIENT);
+	else if (n_clients > 0 || (d->n_specs == 0 && d->opt.client))
+		LOG(NOTICE,
+			"sockets are the front-ends', to which it connects; one process serves "
+			"at most %u guests so",
+			OPTIONS_SOCKETS_MAX_CLIENT);
+	else
+		LOG(NOTICE, "sockets are its own; one process serves at most %u guests so",
+			OPTIONS_SOCKETS_MAX);
+}
+
 /* One line that says what is served, where, by which lcores, within what budget. */
 static void say_what_is_served(const struct daemon *d)
 {
@@ -219,17 +234,15 @@ static void say_what_is_served(const struct daemon *d)
 		len += (size_t)snprintf(lcores + len, sizeof(lcores) - len, "%s%u",
 			i > 0 ? "," : "", worker_lcore(workers[i]));
 	describe_budget(opt, budget, sizeof(budget));
-	if (opt->socket_count > 0)
+	if (opt->socket_count > 0 && opt->n_guests == 0)
 		snprintf(where, sizeof(where), " at %s0", opt->socket_path);
-	if (opt->socket_count > 1)
+	if (opt->socket_count > 1 && opt->n_guests == 0)
 		snprintf(range, sizeof(range), "..%u", opt->socket_count - 1);
 	LOG(NOTICE, "serving %u guest%s%s%s from %s%s%s, lcore%s %s polling, %s", d->n_specs,
 		d->n_specs != 1 ? "s" : "", where, range, opt->sources[0],
 		opt->n_sources > 1 ? " and others" : "", opt->drbg ? " through CTR_DRBG" : "",
 		n_workers > 1 ? "s" : "", lcores, budget);
-	LOG(NOTICE, "sockets are %s; one process serves at most %u guests so",
-		opt->client ? "the front-ends', to which it connects" : "its own",
-		options_sockets_max(opt));
+	say_whose_sockets(d);
 	if (opt->drbg)
 		LOG(NOTICE, "CTR_DRBG with AES-256 by %s", worker_keystream_name(workers[0]));
 	if (d->eal.shared_cpu)
@@ -318,5 +331,6 @@ void daemon_end(struct daemon *d)
 	confine_tick(); /* what was refused at the end */
 	sockets_unlock(&d->lock);
 	free(d->specs);
+	options_fini(&d->opt);
 	*d = (struct daemon){0};
 }

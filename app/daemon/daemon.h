@@ -22,9 +22,11 @@
 #include <signal.h>
 
 struct daemon {
+	int argc; /* the daemon's own part of the command line */
+	char **argv;
 	struct options opt;
-	gid_t socket_gid;   /* of --socket-group */
-	struct spec *specs; /* of the guests to begin with */
+	struct spec otherwise; /* what a guest has of which nothing is said */
+	struct spec *specs;    /* of the guests to begin with */
 	unsigned n_specs;
 	struct sockets_lock lock; /* of their sockets' directories, while it starts */
 	struct eal eal;

@@ -107,15 +107,9 @@ static struct worker *least_used(const struct guests *gs)
 
 /* Adding */
 
-/* In rte_vhost's event thread: a socket of ours and its connection, or a connection of ours. */
-static unsigned places_of(const struct spec *spec)
-{
-	return spec->client ? 1 : 2;
-}
-
 static int check_places(unsigned n, struct why *why)
 {
-	if (n <= OPTIONS_SOCKETS_MAX_CLIENT)
+	if (n <= SPEC_PLACES_MAX)
 		return 0;
 	return why_set(why, -EMFILE,
 		"more guests than one process can serve, which is %d, or %d that it connects to: "
@@ -130,7 +124,7 @@ int guests_check(
 	int err;
 
 	for (unsigned i = 0; i < n_specs; i++)
-		places += places_of(&specs[i]);
+		places += spec_places(&specs[i]);
 	err = check_places(places, why);
 	for (unsigned i = 0; i < n_specs && err == 0; i++)
 		err = check_lcore(gs, &specs[i], why);
@@ -221,7 +215,7 @@ int guests_start(struct guests *gs, const struct spec *specs, unsigned n_specs, 
 static int check_one(const struct guests *gs, const struct spec *spec, struct why *why)
 {
 	const struct guest *g = guest_table_by_name(&gs->table, spec->name);
-	unsigned places = places_of(spec);
+	unsigned places = spec_places(spec);
 
 	if (g != NULL)
 		return why_set(why, -EEXIST,
@@ -233,7 +227,7 @@ static int check_one(const struct guests *gs, const struct spec *spec, struct wh
 			"socket %s is guest %s's: choose another path for guest %s", spec->path,
 			g->spec.name, spec->name);
 	for (unsigned i = 0; i < gs->table.n; i++)
-		places += places_of(&gs->table.all[i]->spec);
+		places += spec_places(&gs->table.all[i]->spec);
 	if (check_places(places, why) != 0)
 		return -EMFILE;
 	return check_lcore(gs, spec, why);

@@ -4,65 +4,132 @@
  * dpdk-vhost-rng: reads the command line, starts the EAL, and lets the daemon serve. Context: MAIN.
  */
 
+#include "config.h"
 #include "daemon.h"
 #include "eal.h"
-#include "options.h"
+#include "specs.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* As many words as the file's eal-options can have, and the program's name. */
+#define EAL_WORDS_MAX 64
+
+/* The EAL's part of the command line; argc 0: there is none. */
+struct eal_words {
+	int argc;
+	char **argv;
+	char *in_file[EAL_WORDS_MAX + 1];
+};
 
 /* Split "EAL options -- options" at the separator. */
-static enum options_result parse_command_line(
-	int argc, char **argv, struct options *opt, int *eal_argc)
+static void split_command_line(int argc, char **argv, struct daemon *d, struct eal_words *eal)
 {
 	int separator = options_find_separator(argc, argv);
 
-	*eal_argc = separator;
-	if (separator == 0)
-		return options_parse(argc, argv, opt);
+	d->argc = argc - separator;
+	d->argv = argv + separator;
+	eal->argc = separator;
+	eal->argv = argv;
 	/* getopt wants a program's name before the options. */
 	argv[separator] = argv[0];
-	return options_parse(argc - separator, argv + separator, opt);
+}
+
+/* Those of the file count when the command line has none. */
+static int take_eal_options(struct daemon *d, struct eal_words *eal, struct why *why)
+{
+	char *rest, *word;
+
+	if (eal->argc > 0 || d->opt.eal_options == NULL)
+		return 0;
+	rest = (char *)options_keep(&d->opt, d->opt.eal_options);
+	eal->in_file[eal->argc++] = eal->argv[0];
+	eal->argv = eal->in_file;
+	while (rest != NULL && (word = strsep(&rest, " \t")) != NULL) {
+		if (word[0] == '\0')
+			continue;
+		if (eal->argc == EAL_WORDS_MAX)
+			return why_set(
+				why, -1, "eal-options has more than %d words", EAL_WORDS_MAX - 1);
+		eal->in_file[eal->argc++] = word;
+	}
+	return 0;
 }
 
 /* Before the first thread, so that all have it and only MAIN gets them. */
-static void block_signals(sigset_t *signals)
+static void block_signals(sigset_t *signals, bool has_config)
 {
 	sigemptyset(signals);
 	sigaddset(signals, SIGINT);
 	sigaddset(signals, SIGTERM);
 	sigaddset(signals, SIGUSR1);
+	/* Without a file to read again it has its usual meaning: the terminal is gone. */
+	if (has_config)
+		sigaddset(signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+static void say(const struct why *why, const char *more)
+{
+	fprintf(stderr, "dpdk-vhost-rng: %s%s\n", why->text, more);
+}
+
+static int check_config(struct daemon *d, struct why *why)
+{
+	int err = specs_make(&d->opt, &d->specs, &d->n_specs, why);
+
+	if (err == 0)
+		err = config_print(&d->opt, stdout);
+	else
+		say(why, "");
+	return err == 0 ? EXIT_SUCCESS : 2;
+}
+
+static int serve(struct daemon *d, const struct eal_words *eal)
+{
+	struct why why = {""};
+	sigset_t signals;
+	int err;
+
+	block_signals(&signals, d->opt.config != NULL);
+	err = daemon_prepare(d, &why);
+	if (err == 0)
+		err = eal_start(&d->opt, eal->argc, eal->argv, &d->eal, &why);
+	if (err == 0) {
+		err = daemon_serve(d, &signals, &why);
+		daemon_end(d);
+		eal_stop();
+	}
+	if (err != 0)
+		say(&why, "");
+	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
 	static struct daemon d;
+	static struct eal_words eal;
 	struct why why = {""};
-	sigset_t signals;
-	int eal_argc, err;
+	int status = 2;
 
-	switch (parse_command_line(argc, argv, &d.opt, &eal_argc)) {
+	split_command_line(argc, argv, &d, &eal);
+	switch (config_load(d.argc, d.argv, &d.opt, &why)) {
 	case OPTIONS_RUN:
+		if (take_eal_options(&d, &eal, &why) != 0)
+			say(&why, "");
+		else
+			status = d.opt.check_config ? check_config(&d, &why) : serve(&d, &eal);
 		break;
 	case OPTIONS_EXIT:
-		return EXIT_SUCCESS;
+		status = EXIT_SUCCESS;
+		break;
 	case OPTIONS_REFUSED:
-		return 2;
+		say(&why, "; see --help");
+		break;
 	}
-	block_signals(&signals);
-	err = daemon_prepare(&d, &why);
-	if (err == 0)
-		err = eal_start(&d.opt, eal_argc, argv, &d.eal, &why);
-	if (err == 0) {
-		err = daemon_serve(&d, &signals, &why);
-		daemon_end(&d);
-		eal_stop();
-	}
-	if (err != 0)
-		fprintf(stderr, "dpdk-vhost-rng: %s\n", why.text);
 	daemon_end(&d);
-	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return status;
 }

@@ -2,6 +2,7 @@
 #include "names.h"
 
 #include "guest.h"
+#include "idle.h"
 #include "intake.h"
 
 #include <errno.h>
@@ -37,6 +38,28 @@ const char *names_intake_state(uint64_t state)
 	};
 
 	return state < LENGTH(names) ? names[state] : "unknown";
+}
+
+static const char *const idle_policies[] = {
+	[IDLE_POLL] = "poll",
+	[IDLE_PAUSE] = "pause",
+	[IDLE_ADAPTIVE] = "adaptive",
+};
+
+const char *names_idle_policy(unsigned policy)
+{
+	return policy < LENGTH(idle_policies) ? idle_policies[policy] : "unknown";
+}
+
+int names_find_idle_policy(const char *name, unsigned *policy)
+{
+	for (unsigned i = 0; i < LENGTH(idle_policies); i++) {
+		if (strcmp(name, idle_policies[i]) == 0) {
+			*policy = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 const char *names_log_level(int level)

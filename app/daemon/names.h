@@ -14,6 +14,12 @@ const char *names_guest_state(unsigned state);
 /** @param state  enum intake_state */
 const char *names_intake_state(uint64_t state);
 
+/** @param policy  enum idle_policy */
+const char *names_idle_policy(unsigned policy);
+
+/** @return 0; -EINVAL when no policy is called so */
+int names_find_idle_policy(const char *name, unsigned *policy);
+
 /** @param level  RTE_LOG_* numbering */
 const char *names_log_level(int level);
 

@@ -11,6 +11,7 @@
 
 #include "idle.h"
 #include "sandbox.h"
+#include "why.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,8 +33,10 @@
 
 #define OPTIONS_WEIGHT_MAX 1000
 
-/** In a rule: nothing is said of it. */
-#define OPTIONS_AS_IT_WAS UINT64_MAX
+/** In a rule or a guest: nothing is said of it. */
+#define OPTIONS_AS_IT_WAS	 UINT64_MAX
+#define OPTIONS_MODE_AS_IT_WAS	 ((mode_t)-1)
+#define OPTIONS_CLIENT_AS_IT_WAS UINT32_MAX
 
 /** Terms of some sockets that are not as those of all. */
 struct options_rule {
@@ -41,6 +44,24 @@ struct options_rule {
 	uint64_t weight;
 	uint64_t cap;
 	uint64_t burst, burst_once;
+};
+
+/** A guest that has a section of its own in the configuration file. */
+struct options_guest {
+	const char *name;
+	const char *socket;
+	unsigned client;   /* 1: connect to its front-end's socket; _AS_IT_WAS: as all */
+	mode_t mode;	   /* _AS_IT_WAS: that of all */
+	const char *group; /* NULL: that of all */
+	uint64_t weight, cap;
+	uint64_t burst, burst_once; /* _AS_IT_WAS: those of all */
+	uint32_t lcore;		    /* UINT32_MAX: any */
+};
+
+/** Text that options refer to and own. */
+struct options_string {
+	struct options_string *next;
+	char text[];
 };
 
 struct options {
@@ -63,18 +84,26 @@ struct options {
 	bool continue_unseeded; /* --source-failure */
 	uint64_t reseed_bytes;
 	uint32_t reseed_s;
-	const char *drbg_only;	 /* an option that was given and needs 'drbg'; NULL: none */
-	bool client;		 /* connect to the front-ends' sockets */
-	const char *server_only; /* an option that was given and does not go with 'client' */
+	bool client; /* connect to the front-ends' sockets */
 	mode_t socket_mode;
 	const char *socket_group; /* NULL: leave it */
 	struct idle_config idle;
-	bool idle_times_given; /* an option that 'poll' has no use for */
-	unsigned n_lcores;     /* 0: choose */
+	unsigned n_lcores; /* 0: choose */
 	unsigned lcores[OPTIONS_LCORES_MAX];
 	const char *control_socket;	/* NULL: none */
 	struct sandbox_options sandbox; /* --sandbox, --sandbox-dir, --core-dumps, --user */
-	int log_level;			/* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */
+	const char *config;		/* NULL: none */
+	const char *eal_options;	/* the file's, when the command line has none; NULL: none */
+	bool check_config;
+	int log_level; /* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */
+	unsigned n_guests;
+	struct options_guest *guests; /* by their own sections */
+
+	/* For whoever fills it in */
+	struct options_string *kept;
+	uint64_t given;					 /* a bit for each row of settings.c */
+	unsigned layer;					 /* the file, then the command line */
+	unsigned sources_layer, rules_layer, dirs_layer; /* which of them said these */
 };
 
 enum options_result {
@@ -83,12 +112,35 @@ enum options_result {
 	OPTIONS_REFUSED /* a message was written to stderr: exit 2 */
 };
 
+/** What holds when nothing is said. */
+void options_init(struct options *opt);
+
+/** Free what is kept. One that was initialized, or zeroed, is fine. */
+void options_fini(struct options *opt);
+
+/** A copy of a text that lives as long as 'opt'; NULL: no memory. */
+const char *options_keep(struct options *opt, const char *text);
+
 /**
- * Parse the daemon's own part of the command line.
+ * Let the daemon's own part of the command line count, over what was said before.
  *
  * @param argv  argv[0] is the program's name; strings are kept by reference
+ * @param why   said with OPTIONS_REFUSED
  */
+enum options_result options_apply(int argc, char **argv, struct options *opt, struct why *why);
+
+/**
+ * When all was said: does it go together? Fills in what depends on each other.
+ *
+ * @return  0 or -EINVAL
+ */
+int options_check(struct options *opt, struct why *why);
+
+/** All of it for a command line alone; a refusal is written to stderr. */
 enum options_result options_parse(int argc, char **argv, struct options *opt);
+
+/** Does it connect to a socket of its front-end's? */
+bool options_guest_is_client(const struct options *opt, const struct options_guest *g);
 
 /** How many sockets one process can serve in the mode that was asked for. */
 uint32_t options_sockets_max(const struct options *opt);

@@ -77,6 +77,17 @@ int sandbox_parse(const char *words, struct sandbox_options *so)
 	return 0;
 }
 
+void sandbox_words(const struct sandbox_options *so, char words[SANDBOX_WORDS_SIZE])
+{
+	size_t len = (size_t)snprintf(words, SANDBOX_WORDS_SIZE, "%s%s",
+		so->off == BIT(SANDBOX_PARTS) - 1 ? "off" : "on", so->require ? ",require" : "");
+
+	for (unsigned part = 0; part < SANDBOX_PARTS; part++)
+		if (so->off != BIT(SANDBOX_PARTS) - 1 && (so->off & BIT(part)) != 0)
+			len += (size_t)snprintf(
+				words + len, SANDBOX_WORDS_SIZE - len, ",no-%s", names[part]);
+}
+
 const char *sandbox_part_name(enum sandbox_part part)
 {
 	return names[part];

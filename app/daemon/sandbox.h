@@ -68,6 +68,12 @@ struct sandbox_report {
  */
 int sandbox_parse(const char *words, struct sandbox_options *so);
 
+/** Room for all of them. */
+#define SANDBOX_WORDS_SIZE 80
+
+/** Words that sandbox_parse() makes the same of. */
+void sandbox_words(const struct sandbox_options *so, char words[SANDBOX_WORDS_SIZE]);
+
 /** What of it a person calls 'part', and what no-PART calls it. */
 const char *sandbox_part_name(enum sandbox_part part);
 

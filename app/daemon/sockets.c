@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -249,6 +250,32 @@ int sockets_set_rights(const char *path, mode_t mode, gid_t gid, struct why *why
 		return why_set(why, -errno, "cannot set the mode of %s to %04o: %s", path,
 			(unsigned)mode, strerror(errno));
 	return 0;
+}
+
+int sockets_check_rights(const char *path, gid_t gid, struct why *why)
+{
+	struct stat st;
+	int fd, err;
+
+	if (path != NULL && lstat(path, &st) != 0)
+		return why_set(why, -errno, "%s: %s", path, strerror(errno));
+	if (path != NULL && st.st_uid != geteuid() && geteuid() != 0)
+		return why_set(why, -EPERM,
+			"%s belongs to user %u, who alone may change its rights", path,
+			(unsigned)st.st_uid);
+	if (gid == (gid_t)-1)
+		return 0;
+	/* What may be done with a file of ours may be done with a socket of ours. */
+	fd = memfd_create("group", MFD_CLOEXEC);
+	if (fd < 0)
+		return why_set(why, -errno, "memfd_create: %s", strerror(errno));
+	err = fchown(fd, (uid_t)-1, gid) == 0 ? 0 : -errno;
+	close(fd);
+	if (err == 0)
+		return 0;
+	return why_set(why, err,
+		"cannot give a socket to group %u: %s; be a member of it from the start",
+		(unsigned)gid, strerror(-err));
 }
 
 int sockets_find_group(const char *name, gid_t *gid)

@@ -69,6 +69,14 @@ void sockets_unlock(struct sockets_lock *lock);
  */
 int sockets_set_rights(const char *path, mode_t mode, gid_t gid, struct why *why);
 
+/**
+ * Would sockets_set_rights() give a socket that group?
+ *
+ * @param path  of a socket that there is; NULL: of one that will be made
+ * @return      0; -EPERM when this process may not; -ENOENT
+ */
+int sockets_check_rights(const char *path, gid_t gid, struct why *why);
+
 /** Find a group by name or number. @return 0; -ENOENT when there is none. */
 int sockets_find_group(const char *name, gid_t *gid);
 

@@ -33,6 +33,15 @@ struct spec {
 	uint64_t burst_once; /* bytes beyond its share, one time */
 };
 
+/** Places for sockets and connections in rte_vhost's event thread, in a process. */
+#define SPEC_PLACES_MAX 1023
+
+/** How many of them a guest needs: a socket of ours and its connection, or a connection of ours. */
+static inline unsigned spec_places(const struct spec *spec)
+{
+	return spec->client ? 1 : 2;
+}
+
 /** 1 to 63 letters, digits and . _ - which no log, file or protocol of ours takes for more. */
 bool spec_name_is_valid(const char *name);
 

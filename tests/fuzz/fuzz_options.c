@@ -5,9 +5,8 @@
  */
 #include "fuzz.h"
 
-#include "budget.h"
 #include "options.h"
-#include "spec.h"
+#include "options_model.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,39 +31,6 @@ static void hush(bool on)
 	fflush(stderr);
 	dup2(on ? nowhere : saved[0], STDOUT_FILENO);
 	dup2(on ? nowhere : saved[1], STDERR_FILENO);
-}
-
-static void check(const struct options *opt)
-{
-	struct spec spec;
-
-	FUZZ_CHECK(opt->socket_path != NULL && opt->socket_path[0] != '\0');
-	FUZZ_CHECK(opt->socket_count >= 1);
-	FUZZ_CHECK(opt->period_ms >= 1);
-	FUZZ_CHECK(opt->max_bytes == BUDGET_UNLIMITED ||
-		   (opt->max_bytes >= 1 && opt->max_bytes <= INT64_MAX));
-	FUZZ_CHECK(opt->turn_bytes >= 1);
-	FUZZ_CHECK(opt->n_rules <= OPTIONS_RULES_MAX);
-	for (unsigned i = 0; i < opt->n_rules; i++) {
-		const struct options_rule *r = &opt->rules[i];
-
-		FUZZ_CHECK(r->first <= r->last && r->last < opt->socket_count);
-		FUZZ_CHECK(r->weight == OPTIONS_AS_IT_WAS ||
-			   (r->weight >= 1 && r->weight <= OPTIONS_WEIGHT_MAX));
-	}
-	FUZZ_CHECK(opt->n_sources >= 1 && opt->n_sources <= OPTIONS_SOURCES_MAX);
-	FUZZ_CHECK(opt->source_entropy >= 0 && opt->source_entropy <= 8);
-	FUZZ_CHECK(opt->reseed_bytes >= 1 && opt->reseed_s >= 1);
-	FUZZ_CHECK((opt->socket_mode & ~07777u) == 0);
-	FUZZ_CHECK(opt->n_lcores <= OPTIONS_LCORES_MAX);
-	FUZZ_CHECK(opt->drbg_only == NULL || opt->drbg);
-	for (unsigned i = 0; i < opt->socket_count; i += 1 + opt->socket_count / 4) {
-		if (spec_of_socket(opt, i, (gid_t)-1, &spec) != 0)
-			continue;
-		FUZZ_CHECK(spec_name_is_valid(spec.name));
-		FUZZ_CHECK(strlen(spec.path) < sizeof(spec.path));
-		FUZZ_CHECK(spec.weight >= 1 && spec.weight <= OPTIONS_WEIGHT_MAX);
-	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -92,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	hush(false);
 	FUZZ_CHECK(r == OPTIONS_RUN || r == OPTIONS_EXIT || r == OPTIONS_REFUSED);
 	if (r == OPTIONS_RUN)
-		check(&opt);
+		options_model_check(&opt);
+	options_fini(&opt);
 	return 0;
 }

@@ -559,7 +559,7 @@ static void test_idle_times(void **state)
 	o = PARSE("-s/a", "--idle-spin-us=10");
 	assert_refusal(&o, "--idle-spin-us", "--idle adaptive");
 	o = PARSE("-s/a", "--idle=poll", "--idle-max-sleep-us=10");
-	assert_refusal(&o, "--idle-spin-us", "--idle adaptive");
+	assert_refusal(&o, "--idle-max-sleep-us", "--idle adaptive");
 }
 
 int main(void)

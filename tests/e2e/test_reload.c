@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The configuration file, and reading it again while guests are served: what changed comes true,
+ * nobody else notices, and a file with a mistake changes nothing.
+ */
+#include "client.h"
+#include "daemon.h"
+#include "guest.h"
+#include "honest.h"
+#include "util.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define FILE_SIZE 4096
+
+struct reload {
+	struct daemon daemon;
+	char config[96], control[96];
+	char path[4][96]; /* of the guests a, b, c, d */
+	struct honest honest;
+	struct guest guest;
+};
+
+static int setup(void **state)
+{
+	struct reload *r = calloc(1, sizeof(*r));
+	const char *dir;
+
+	stay_off_lcores();
+	*state = r;
+	daemon_init(&r->daemon);
+	dir = r->daemon.dir;
+	snprintf(r->config, sizeof(r->config), "%s/conf", dir);
+	snprintf(r->control, sizeof(r->control), "%s/control", dir);
+	for (unsigned i = 0; i < 4; i++)
+		snprintf(r->path[i], sizeof(r->path[i]), "%s/%c.sock", dir, 'a' + i);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct reload *r = *state;
+
+	honest_fini(&r->honest);
+	guest_fini(&r->guest);
+	daemon_fini(&r->daemon);
+	free(r);
+	return 0;
+}
+
+/* [daemon] with these lines, and sections of some of the guests "abcd", with lines of their own. */
+static void write_config(struct reload *r, const char *daemon, const char *guests, const char *more)
+{
+	char text[FILE_SIZE];
+	int n = snprintf(
+		text, sizeof(text), "[daemon]\ncontrol-socket = %s\n%s", r->control, daemon);
+
+	for (; *guests != '\0'; guests++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "[guest %c]\nsocket = %s\n%s",
+			*guests, r->path[*guests - 'a'], more);
+	write_file(r->config, text, (size_t)n);
+}
+
+static void append_guest(struct reload *r, char name, const char *more)
+{
+	FILE *file = fopen(r->config, "ae");
+
+	assert_non_null(file);
+	fprintf(file, "[guest %c]\nsocket = %s\n%s", name, r->path[name - 'a'], more);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void start(struct reload *r, const char *const *more)
+{
+	const char *args[8] = {"--config", r->config};
+
+	for (unsigned n = 2; more != NULL && *more != NULL; more++)
+		args[n++] = *more;
+	daemon_run(&r->daemon, args);
+	client_do(r->control, "{\"command\": \"version\"}");
+}
+
+/* Send the signal, and wait until the daemon has said this. */
+static void hang_up(struct reload *r, const char *said)
+{
+	/* What was said before does not count. */
+	assert_int_equal(truncate(r->daemon.log, 0), 0);
+	kill(r->daemon.pid, SIGHUP);
+	daemon_wait_until_said(&r->daemon, said);
+}
+
+static void assert_guests(struct reload *r, const char *names)
+{
+	json_t *result = client_must(r->control, "{\"command\": \"guests\"}");
+	const json_t *list = json_object_get(result, "guests");
+
+	assert_int_equal(json_array_size(list), strlen(names));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *name =
+			json_string_value(json_object_get(json_array_get(list, i), "name"));
+
+		assert_int_equal(strlen(name), 1);
+		assert_non_null(strchr(names, name[0]));
+	}
+	json_decref(result);
+}
+
+static json_int_t number_of(struct reload *r, const char *name, const char *key)
+{
+	json_t *result =
+		client_must(r->control, "{\"command\": \"guests\", \"name\": \"%s\"}", name);
+	json_int_t n = client_number(json_array_get(json_object_get(result, "guests"), 0), key);
+
+	json_decref(result);
+	return n;
+}
+
+/* Guests by their own sections are served. */
+static void test_guests_of_a_file(void **state)
+{
+	struct reload *r = *state;
+
+	write_config(r, "lcores = 1\n", "ab", "weight = 3\n");
+	start(r, NULL);
+	assert_guests(r, "ab");
+	assert_int_equal(number_of(r, "a", "weight"), 3);
+	guest_init(&r->guest, &(struct guest_cfg){0});
+	guest_connect(&r->guest, r->path[1]);
+	guest_assert_served(&r->guest);
+	daemon_wait_until_said(&r->daemon, "guest b: served");
+}
+
+/* Some come, some go, some change; who stays does not notice. */
+static void test_good_file(void **state)
+{
+	struct reload *r = *state;
+	json_t *status;
+
+	write_config(r, "max-bytes = 1G\nperiod = 50\n", "abc", "");
+	start(r, NULL);
+	honest_start(&r->honest, r->path[0]);
+	for (unsigned i = 0; i < 10; i++) {
+		write_config(r, "max-bytes = 2G\nperiod = 50\n", "acd", "weight = 2\ncap = 1G\n");
+		hang_up(r, "again: 3 guests");
+		assert_guests(r, "acd");
+		assert_int_equal(number_of(r, "a", "weight"), 2);
+		assert_int_equal(number_of(r, "a", "cap"), 1000000000);
+		assert_false(socket_answers(r->path[1]));
+		guest_init(&r->guest, &(struct guest_cfg){0});
+		guest_connect(&r->guest, r->path[3]);
+		guest_assert_served(&r->guest);
+		guest_fini(&r->guest);
+		status = client_must(r->control, "{\"command\": \"status\"}");
+		assert_int_equal(client_number(status, "budget.max-bytes"), 2000000000);
+		json_decref(status);
+		write_config(r, "max-bytes = 1G\nperiod = 50\n", "ab", "");
+		hang_up(r, "again: 2 guests");
+		assert_guests(r, "ab");
+		assert_int_equal(number_of(r, "a", "weight"), 1);
+		honest_check(&r->honest);
+	}
+	honest_stop(&r->honest);
+}
+
+/* Nothing of a file with a mistake comes true, wherever that is. */
+static void test_bad_file(void **state)
+{
+	struct reload *r = *state;
+	struct stat st;
+
+	write_config(r, "", "ab", "");
+	start(r, NULL);
+	honest_start(&r->honest, r->path[0]);
+	write_config(r, "max-bytes = 0\n", "bc", "weight = 7\n");
+	hang_up(r, "conf:3: [daemon] max-bytes '0'");
+	assert_guests(r, "ab");
+	write_config(r, "", "bcd", "weight = 7\nweight = 8\n");
+	hang_up(r, "twice");
+	assert_guests(r, "ab");
+	write_config(r, "", "bc", "weight = 7\nlcore = 77\n");
+	hang_up(r, "lcore 77");
+	assert_guests(r, "ab");
+	/* A path that is somebody else's. */
+	write_file(r->path[3], "x", 1);
+	write_config(r, "", "bcd", "weight = 7\n");
+	hang_up(r, "d.sock exists and is not a socket");
+	assert_guests(r, "ab");
+	assert_int_equal(stat(r->path[3], &st), 0);
+	assert_int_equal(number_of(r, "b", "weight"), 1);
+	assert_false(socket_answers(r->path[2]));
+	(void)unlink(r->config);
+	hang_up(r, "conf: No such file");
+	assert_guests(r, "ab");
+	client_must_not(r->control, "bad-request", "conf", "{\"command\": \"reload\"}");
+	honest_check(&r->honest);
+	honest_stop(&r->honest);
+}
+
+/* Nor of one that asks for what this process may not do. */
+static void test_group_of_others(void **state)
+{
+	struct reload *r = *state;
+	bool may;
+
+	write_config(r, "", "ab", "");
+	start(r, NULL);
+	daemon_wait_until_said(&r->daemon, "sandbox: user");
+	may = geteuid() == 0 && !daemon_said(&r->daemon, "no capabilities");
+	write_config(r, "", "ac", "weight = 7\nsocket-group = 54321\n");
+	hang_up(r, may ? "again: 2 guests"
+		       : "nothing has changed: cannot give a socket to group 54321");
+	assert_guests(r, may ? "ac" : "ab");
+	assert_int_equal(number_of(r, "a", "weight"), may ? 7 : 1);
+	/* Only of those that come. */
+	write_config(r, "", "ab", "weight = 7\n");
+	append_guest(r, 'c', "socket-group = 54321\n");
+	hang_up(r, may ? "again: 3 guests"
+		       : "nothing has changed: cannot give a socket to group 54321");
+	assert_guests(r, may ? "abc" : "ab");
+}
+
+/* What cannot change is named, and the rest changes. */
+static void test_what_stays(void **state)
+{
+	struct reload *r = *state;
+	json_t *status;
+
+	write_config(r, "period = 100\n", "a", "");
+	start(r, NULL);
+	write_config(r, "period = 200\nmax-bytes = 5\nlcores = 0\nidle = pause\n", "a", "");
+	hang_up(r, "period, lcores, idle cannot change");
+	status = client_must(r->control, "{\"command\": \"status\"}");
+	assert_int_equal(client_number(status, "budget.period_ms"), 100);
+	assert_int_equal(client_number(status, "budget.max-bytes"), 5);
+	json_decref(status);
+	write_config(r, "period = 100\n", "a", "");
+	hang_up(r, "again: 1 guests");
+	assert_false(daemon_said(&r->daemon, "cannot change"));
+}
+
+/* The command line wins, each time. */
+static void test_command_line_wins(void **state)
+{
+	struct reload *r = *state;
+	json_t *status;
+
+	write_config(r, "max-bytes = 5\n", "a", "");
+	start(r, (const char *[]){"--max-bytes", "7", NULL});
+	write_config(r, "max-bytes = 9\n", "ab", "");
+	hang_up(r, "again: 2 guests");
+	status = client_must(r->control, "{\"command\": \"status\"}");
+	assert_int_equal(client_number(status, "budget.max-bytes"), 7);
+	json_decref(status);
+}
+
+/* Who came over the control socket is not of the file's business. */
+static void test_guests_by_control(void **state)
+{
+	struct reload *r = *state;
+
+	write_config(r, "", "a", "");
+	start(r, NULL);
+	client_do(r->control, "{\"command\": \"add\", \"name\": \"c\", \"socket\": \"%s\"}",
+		r->path[2]);
+	client_do(r->control, "{\"command\": \"set\", \"name\": \"a\", \"weight\": 5}");
+	write_config(r, "", "ab", "");
+	client_do(r->control, "{\"command\": \"reload\"}");
+	assert_guests(r, "abc");
+	/* What was changed by hand is as the file has it again. */
+	assert_int_equal(number_of(r, "a", "weight"), 1);
+	write_config(r, "", "abc", "");
+	hang_up(r, "guest c");
+	assert_guests(r, "abc");
+	assert_true(daemon_said(&r->daemon, "nothing has changed"));
+}
+
+/* A guest that takes another's name or socket: the one goes, the other comes. */
+static void test_renamed(void **state)
+{
+	struct reload *r = *state;
+	char text[FILE_SIZE];
+	int n;
+
+	write_config(r, "", "ab", "");
+	start(r, NULL);
+	n = snprintf(text, sizeof(text),
+		"[daemon]\ncontrol-socket = %s\n[guest a]\nsocket = %s\n[guest b]\nsocket = %s\n",
+		r->control, r->path[1], r->path[0]);
+	write_file(r->config, text, (size_t)n);
+	hang_up(r, "again: 2 guests");
+	assert_guests(r, "ab");
+	for (unsigned i = 0; i < 2; i++) {
+		guest_init(&r->guest, &(struct guest_cfg){0});
+		guest_connect(&r->guest, r->path[i]);
+		guest_assert_served(&r->guest);
+		daemon_wait_until_said(&r->daemon, i == 0 ? "guest b: served" : "guest a: served");
+		guest_fini(&r->guest);
+	}
+}
+
+/* As a front-end does. */
+static int listen_at(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	return fd;
+}
+
+/* A guest whose socket changes sides: it is another one, and the others stay. */
+static void test_sides(void **state)
+{
+	struct reload *r = *state;
+	int fd;
+
+	write_config(r, "", "ab", "");
+	start(r, NULL);
+	honest_start(&r->honest, r->path[0]);
+	for (unsigned i = 0; i < 3; i++) {
+		write_config(r, "", "a", "");
+		append_guest(r, 'b', "mode = client\n");
+		hang_up(r, "again: 2 guests");
+		assert_guests(r, "ab");
+		assert_false(socket_answers(r->path[1]));
+		fd = listen_at(r->path[1]);
+		/* It is the front-end's while that is there. */
+		write_config(r, "", "ab", "");
+		hang_up(r, "nothing has changed");
+		close(fd);
+		hang_up(r, "again: 2 guests");
+		guest_init(&r->guest, &(struct guest_cfg){0});
+		guest_connect(&r->guest, r->path[1]);
+		guest_assert_served(&r->guest);
+		guest_fini(&r->guest);
+	}
+	honest_check(&r->honest);
+	honest_stop(&r->honest);
+}
+
+/* Without a file, a hang-up is what it always was. */
+static void test_no_file(void **state)
+{
+	struct reload *r = *state;
+
+	daemon_start(&r->daemon, 1, NULL);
+	assert_int_equal(daemon_stop(&r->daemon, SIGHUP, NULL), 128 + SIGHUP);
+}
+
+/* --check-config prints what holds, which is the same when it is read; and touches nothing. */
+static void test_check_config(void **state)
+{
+	struct reload *r = *state;
+	struct daemon *d = &r->daemon;
+	char *first, *second;
+
+	write_config(r, "max-bytes = 1k\nperiod = 70\n", "ab", "weight = 3\n");
+	daemon_run(d, (const char *[]){"--config", r->config, "--check-config", "-p", "80", NULL});
+	assert_int_equal(daemon_wait(d, LIVENESS_MS), 0);
+	first = read_text(d->out);
+	assert_non_null(strstr(first, "\nmax-bytes = 1000\n"));
+	assert_non_null(strstr(first, "\nperiod = 80\n"));
+	assert_non_null(strstr(first, "\n[guest b]\n"));
+	write_file(r->config, first, strlen(first));
+	(void)unlink(d->out);
+	daemon_run(d, (const char *[]){"--check-config", "--config", r->config, NULL});
+	assert_int_equal(daemon_wait(d, LIVENESS_MS), 0);
+	second = read_text(d->out);
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+	assert_false(socket_answers(r->control));
+	write_config(r, "max-bytes = -1\n", "ab", "");
+	daemon_run(d, (const char *[]){"--check-config", "--config", r->config, NULL});
+	assert_int_equal(daemon_wait(d, LIVENESS_MS), 2);
+	assert_true(daemon_said(d, "conf:3: [daemon] max-bytes '-1'"));
+}
+
+#define RELOAD_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RELOAD_TEST(test_guests_of_a_file),
+		RELOAD_TEST(test_good_file),
+		RELOAD_TEST(test_bad_file),
+		RELOAD_TEST(test_group_of_others),
+		RELOAD_TEST(test_what_stays),
+		RELOAD_TEST(test_command_line_wins),
+		RELOAD_TEST(test_guests_by_control),
+		RELOAD_TEST(test_renamed),
+		RELOAD_TEST(test_sides),
+		RELOAD_TEST(test_no_file),
+		RELOAD_TEST(test_check_config),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

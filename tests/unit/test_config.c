@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The configuration file: what it says, what wins over it, and what is wrong with it. */
+#include "config.h"
+
+#include "budget.h"
+#include "directory.h"
+#include "spec.h"
+#include "specs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define ARGS_MAX 16
+
+static void write_config(const char *text)
+{
+	(void)unlink("f.conf");
+	append("f.conf", text);
+}
+
+static enum options_result load_with(struct options *opt, struct why *why, const char *const *words)
+{
+	char *argv[ARGS_MAX + 1] = {(char *)"dpdk-vhost-rng", (char *)"--config", (char *)"f.conf"};
+	int argc = 3;
+
+	for (; *words != NULL; words++)
+		argv[argc++] = (char *)*words;
+	why->text[0] = '\0';
+	return config_load(argc, argv, opt, why);
+}
+
+#define LOAD(opt, why, ...) load_with(opt, why, (const char *const[]){__VA_ARGS__, NULL})
+
+static void must_load(struct options *opt)
+{
+	static const char *const none[] = {NULL};
+	struct why why;
+
+	if (load_with(opt, &why, none) != OPTIONS_RUN)
+		fail_msg("%s", why.text);
+}
+
+static void test_all_keys(void **state)
+{
+	struct options opt;
+
+	write_config("# what is served\n"
+		     "[daemon]\n"
+		     "socket-path = /run/s\n"
+		     "socket-count=3\n"
+		     "  socket-mode =0660  \n"
+		     "socket-group = root\n"
+		     "guest = 0,weight=2\n"
+		     "guest = 1-2,cap=1k\n"
+		     "max-bytes = 1Mi ; a comment\n"
+		     "\n"
+		     "; another one\n"
+		     "period = 100\n"
+		     "max-requests = 7\n"
+		     "sharing = fair\n"
+		     "refill = smooth\n"
+		     "burst = 1k\n"
+		     "burst-once = 2k\n"
+		     "turn-bytes = 64k\n"
+		     "filename = /dev/hwrng\n"
+		     "rng-source = /dev/urandom\n"
+		     "source-mode = drbg\n"
+		     "source-entropy = 0.5\n"
+		     "source-mix = yes\n"
+		     "source-failure = continue\n"
+		     "reseed-bytes = 1M\n"
+		     "reseed-time = 5\n"
+		     "user = nobody\n"
+		     "sandbox = require,no-caps\n"
+		     "sandbox-dir = /run\n"
+		     "sandbox-dir = /srv\n"
+		     "core-dumps = yes\n"
+		     "lcores = 2,4-5\n"
+		     "idle = adaptive\n"
+		     "idle-spin-us = 20\n"
+		     "idle-max-sleep-us = 30\n"
+		     "control-socket = /run/c\n"
+		     "eal-options = -l 0,1 --in-memory\n"
+		     "log-level = debug");
+	must_load(&opt);
+	assert_string_equal(opt.socket_path, "/run/s");
+	assert_int_equal(opt.socket_count, 3);
+	assert_int_equal(opt.socket_mode, 0660);
+	assert_string_equal(opt.socket_group, "root");
+	assert_int_equal(opt.n_rules, 2);
+	assert_int_equal(opt.rules[0].weight, 2);
+	assert_int_equal(opt.rules[1].cap, 1000);
+	assert_int_equal(opt.max_bytes, 1 << 20);
+	assert_int_equal(opt.period_ms, 100);
+	assert_int_equal(opt.max_requests, 7);
+	assert_true(opt.fair && opt.smooth && opt.drbg && opt.source_mix && opt.continue_unseeded);
+	assert_int_equal(opt.burst, 1000);
+	assert_int_equal(opt.burst_once, 2000);
+	assert_int_equal(opt.turn_bytes, 64000);
+	assert_int_equal(opt.n_sources, 2);
+	assert_string_equal(opt.sources[0], "/dev/hwrng");
+	assert_string_equal(opt.sources[1], "/dev/urandom");
+	assert_true(opt.source_entropy > 0.49 && opt.source_entropy < 0.51);
+	assert_int_equal(opt.reseed_bytes, 1000000);
+	assert_int_equal(opt.reseed_s, 5);
+	assert_string_equal(opt.sandbox.user, "nobody");
+	assert_true(opt.sandbox.require && opt.sandbox.core_dumps);
+	assert_int_equal(opt.sandbox.off, 1u << SANDBOX_CAPS);
+	assert_int_equal(opt.sandbox.n_dirs, 2);
+	assert_string_equal(opt.sandbox.dirs[1], "/srv");
+	assert_int_equal(opt.n_lcores, 3);
+	assert_int_equal(opt.idle.policy, IDLE_ADAPTIVE);
+	assert_int_equal(opt.idle.spin_ns, 20000);
+	assert_int_equal(opt.idle.max_sleep_ns, 30000);
+	assert_string_equal(opt.control_socket, "/run/c");
+	assert_string_equal(opt.eal_options, "-l 0,1 --in-memory");
+	assert_int_equal(opt.log_level, 8);
+	assert_string_equal(opt.config, "f.conf");
+	options_fini(&opt);
+}
+
+static void test_guests(void **state)
+{
+	struct spec *specs;
+	struct options opt;
+	struct why why;
+	unsigned n;
+
+	write_config("[guest vm-1]\n"
+		     "socket = /run/vm1\n"
+		     "weight = 3\n"
+		     "cap = 1k\n"
+		     "burst = 5\n"
+		     "burst-once = 6\n"
+		     "lcore = 2\n"
+		     "socket-mode = 0666\n"
+		     "socket-group = 77\n"
+		     "[daemon]\n"
+		     "burst = 9\n"
+		     "socket-path = /run/s\n"
+		     "[guest vm.2]\n"
+		     "mode = client\n"
+		     "socket = /run/vm2\n");
+	must_load(&opt);
+	assert_int_equal(specs_make(&opt, &specs, &n, &why), 0);
+	assert_int_equal(n, 3);
+	assert_string_equal(specs[0].name, "0");
+	assert_string_equal(specs[0].path, "/run/s0");
+	assert_int_equal(specs[0].burst, 9);
+	assert_string_equal(specs[1].name, "vm-1");
+	assert_string_equal(specs[1].path, "/run/vm1");
+	assert_int_equal(specs[1].weight, 3);
+	assert_int_equal(specs[1].cap, 1000);
+	assert_int_equal(specs[1].burst, 5);
+	assert_int_equal(specs[1].burst_once, 6);
+	assert_int_equal(specs[1].lcore, 2);
+	assert_int_equal(specs[1].mode, 0666);
+	assert_int_equal(specs[1].gid, 77);
+	assert_string_equal(specs[2].name, "vm.2");
+	assert_int_equal(specs[2].weight, 1);
+	assert_false(specs[0].client || specs[1].client);
+	assert_true(specs[2].client);
+	assert_true(specs[2].cap == BUDGET_UNLIMITED);
+	assert_int_equal(specs[2].burst, 9);
+	assert_int_equal(specs[2].lcore, SPEC_ANY_LCORE);
+	assert_int_equal(specs[2].mode, 0600);
+	assert_true(specs[2].gid == (gid_t)-1);
+	free(specs);
+	options_fini(&opt);
+}
+
+/* What the command line says wins; of what may be given several times all of it. */
+static void test_command_line_wins(void **state)
+{
+	struct options opt;
+	struct why why;
+
+	write_config("[daemon]\n"
+		     "socket-path = /run/s\n"
+		     "socket-count = 4\n"
+		     "max-bytes = 5\n"
+		     "filename = /dev/hwrng\n"
+		     "filename = /dev/urandom\n"
+		     "sandbox-dir = /a\n"
+		     "guest = 3,weight=2\n"
+		     "guest = 2,weight=2\n");
+	assert_int_equal(LOAD(&opt, &why, "-m", "7", "-f", "/dev/random"), OPTIONS_RUN);
+	assert_int_equal(opt.max_bytes, 7);
+	assert_int_equal(opt.socket_count, 4);
+	assert_int_equal(opt.n_sources, 1);
+	assert_string_equal(opt.sources[0], "/dev/random");
+	assert_int_equal(opt.n_rules, 2);
+	options_fini(&opt);
+	assert_int_equal(
+		LOAD(&opt, &why, "--guest", "0,cap=1", "--guest", "1,cap=1", "--guest", "2,cap=1"),
+		OPTIONS_RUN);
+	assert_int_equal(opt.n_rules, 3);
+	assert_int_equal(opt.n_sources, 2);
+	assert_int_equal(opt.sandbox.n_dirs, 1);
+	options_fini(&opt);
+	/* What does not go together is seen over both. */
+	assert_int_equal(LOAD(&opt, &why, "-c", "2"), OPTIONS_REFUSED);
+	assert_non_null(strstr(why.text, "socket 3"));
+	options_fini(&opt);
+}
+
+static void assert_refused(const char *text, const char *where, const char *what)
+{
+	static const char *const none[] = {NULL};
+	struct options opt;
+	struct why why;
+
+	write_config(text);
+	assert_int_equal(load_with(&opt, &why, none), OPTIONS_REFUSED);
+	if (strstr(why.text, where) == NULL || strstr(why.text, what) == NULL)
+		fail_msg("'%s' does not name %s and %s", why.text, where, what);
+	options_fini(&opt);
+}
+
+/* File, line, section, key and value, and what would be right. */
+static void test_refusals(void **state)
+{
+	char long_line[512] = "[daemon]\nfilename = /", *end = long_line + strlen(long_line);
+
+	assert_refused("[daemon]\nperiod = 0\n", "f.conf:2: [daemon] period '0'", "4294967295");
+	assert_refused("[daemon]\n\n\nmax-bytes = x\n", "f.conf:4: [daemon] max-bytes 'x'", "64k");
+	assert_refused("[daemon]\nspeed = 1\n", "f.conf:2: [daemon] speed", "no option");
+	assert_refused("[daemon]\nconfig = x\n", "f.conf:2: [daemon] config", "command line");
+	assert_refused("[daemon]\nhelp = yes\n", "f.conf:2: [daemon] help", "command line");
+	assert_refused("[daemon]\nfilename =\n", "f.conf:2: [daemon] filename is empty", "give");
+	assert_refused("[daemon]\nsource-mix = maybe\n", "f.conf:2", "yes");
+	assert_refused("[daemon]\nperiod\n", "f.conf:2", "KEY = VALUE");
+	assert_refused("[daemon\nperiod = 1\n", "f.conf:1", "[NAME]");
+	assert_refused("period = 1\n[daemon]\n", "f.conf:1", "[daemon]");
+	assert_refused("[daemon]\nperiod = 1\nperiod = 2\n", "f.conf:3: [daemon] period", "twice");
+	assert_refused("[daemon]\nperiod = 1\n[daemon]\n", "f.conf:3", "twice");
+	assert_refused("[guest a]\nsocket = /a\n[guest a]\n", "f.conf:3", "twice");
+	assert_refused(
+		"[guest a]\nsocket = /a\nsocket = /b\n", "f.conf:3: [guest a] socket", "twice");
+	assert_refused("[guest a]\nweight = 2\n", "[guest a]", "no socket");
+	assert_refused("[guest a]\nsocket = /a\nweight = 1001\n",
+		"f.conf:3: [guest a] weight '1001'", "1000");
+	assert_refused("[guest a]\nsocket = /a\ncap = 0\n", "f.conf:3: [guest a] cap '0'", "bytes");
+	assert_refused("[guest a]\nsocket = /a\nlcore = x\n", "f.conf:3: [guest a] lcore 'x'", "");
+	assert_refused("[guest a]\nsocket = /a\ncolour = red\n", "f.conf:3: [guest a] colour",
+		"there are");
+	assert_refused("[guest a]\nsocket = /a\nmode = both\n", "f.conf:3: [guest a] mode 'both'",
+		"server or client");
+	assert_refused("[guest a]\nsocket = /a\nsource = /dev/hwrng\n",
+		"f.conf:3: [guest a] source '/dev/hwrng'", "filename");
+	assert_refused(
+		"[guest a]\nsocket = /a\nname = b\n", "f.conf:3: [guest a] name 'b'", "[guest b]");
+	assert_refused("[guest a]\nsocket = /a\nmode = client\nsocket-mode = 0660\n", "[guest a]",
+		"client");
+	assert_refused("[daemon]\nclient = yes\n[guest a]\nsocket = /a\nsocket-group = 0\n",
+		"[guest a]", "client");
+	assert_refused("[daemon]\nlcores = 1-3\n[guest a]\nsocket = /a\nlcore = 4\n",
+		"[guest a] lcore 4", "lcores");
+	assert_refused("[guest]\nsocket = /a\n", "f.conf:1: section [guest]", "[guest NAME]");
+	assert_refused("[guest a b]\nsocket = /a\n", "f.conf:1", "letters");
+	assert_refused("[guests]\n", "f.conf:1: section [guests]", "[daemon]");
+	assert_refused("", "--socket-path", "missing");
+	memset(end, 'x', 200);
+	strcpy(end + 200, "\n");
+	assert_refused(long_line, "f.conf:2", "bytes");
+	/* The first thing that is wrong is said. */
+	assert_refused("[daemon]\nperiod = 0\nspeed = 1\nx\n", "f.conf:2", "period");
+}
+
+/* A line that begins with a blank does not go on the one before. */
+static void test_no_continuation(void **state)
+{
+	assert_refused("[daemon]\nfilename = /a\n  filename2 = /b\n", "f.conf:3", "filename2");
+	assert_refused("[daemon]\nfilename = /a\n  /b\n", "f.conf:3", "KEY = VALUE");
+}
+
+static void test_no_file(void **state)
+{
+	static const char *const none[] = {NULL};
+	struct options opt;
+	struct why why;
+
+	assert_int_equal(load_with(&opt, &why, none), OPTIONS_REFUSED);
+	assert_non_null(strstr(why.text, "f.conf"));
+	options_fini(&opt);
+	assert_int_equal(mkdir("f.conf", 0700), 0);
+	assert_int_equal(load_with(&opt, &why, none), OPTIONS_REFUSED);
+	assert_non_null(strstr(why.text, "f.conf"));
+	options_fini(&opt);
+}
+
+static void assert_guests_refused(const char *text, int expected, const char *what)
+{
+	struct spec *specs = NULL;
+	struct options opt;
+	struct why why;
+	unsigned n;
+
+	write_config(text);
+	must_load(&opt);
+	assert_int_equal(specs_make(&opt, &specs, &n, &why), expected);
+	if (strstr(why.text, what) == NULL)
+		fail_msg("'%s' does not say %s", why.text, what);
+	options_fini(&opt);
+}
+
+static void test_guests_that_clash(void **state)
+{
+	char text[512] = "[guest a]\nsocket = /", *end = text + strlen(text);
+
+	assert_guests_refused(
+		"[daemon]\nsocket-path = /s\n[guest 0]\nsocket = /a\n", -EEXIST, "two guests 0");
+	assert_guests_refused("[guest a]\nsocket = /s\n[guest b]\nsocket = /s\n", -EEXIST, "/s");
+	assert_guests_refused(
+		"[daemon]\nsocket-path = /s\n[guest a]\nsocket = /s0\n", -EEXIST, "/s0");
+	assert_guests_refused("[daemon]\nsocket-path = /s\nsocket-count = 512\n", -EMFILE, "511");
+	assert_guests_refused(
+		"[daemon]\nsocket-path = /s\nsocket-count = 511\n[guest a]\nsocket = /a\n", -EMFILE,
+		"512");
+	assert_guests_refused("[daemon]\nsocket-path = /s\nsocket-count = 511\n"
+			      "[guest a]\nsocket = /a\nmode = client\n"
+			      "[guest b]\nsocket = /b\nmode = client\n",
+		-EMFILE, "513");
+	assert_guests_refused("[daemon]\nclient = yes\nsocket-path = /s\nsocket-count = 1022\n"
+			      "[guest a]\nsocket = /a\nmode = server\n",
+		-EMFILE, "1023");
+	assert_guests_refused(
+		"[guest a]\nsocket = /s\nsocket-group = no-such-group\n", -ENOENT, "no-such-group");
+	memset(end, 'x', 120);
+	assert_guests_refused(text, -ENAMETOOLONG, "107");
+}
+
+static void print(const struct options *opt, char *text, size_t size)
+{
+	FILE *file = fmemopen(text, size, "w");
+
+	assert_non_null(file);
+	assert_int_equal(config_print(opt, file), 0);
+	fclose(file);
+}
+
+/* What is printed says the same when it is read. */
+static void assert_round_trip(const char *text)
+{
+	static char first[8192], second[8192];
+	struct options opt;
+
+	write_config(text);
+	must_load(&opt);
+	print(&opt, first, sizeof(first));
+	options_fini(&opt);
+	write_config(first);
+	must_load(&opt);
+	print(&opt, second, sizeof(second));
+	options_fini(&opt);
+	assert_string_equal(first, second);
+}
+
+static void test_round_trip(void **state)
+{
+	struct options opt;
+	char text[8192];
+
+	assert_round_trip("[daemon]\nsocket-path = /s\n");
+	assert_round_trip("[daemon]\ncontrol-socket = /c\nsource-entropy = 0.1\nlcores = 1-3\n");
+	assert_round_trip(
+		"[daemon]\nsocket-path = /s\nsocket-count = 9\nguest = 1-3,weight=7,cap=9\n"
+		"guest = 4,burst=1,burst-once=2\nmax-bytes = 1T\nmax-requests = 9\n"
+		"sharing = fair\nrefill = smooth\nsource-mode = drbg\nsource-mix = yes\n"
+		"source-failure = continue\nreseed-time = 1\nidle = pause\n"
+		"idle-spin-us = 7\nfilename = /a b\nfilename = /c\nsocket-mode = 0\n"
+		"eal-options = -l 1,2\nlog-level = error\n"
+		"user = nobody:kvm\nsandbox = off,require\nsandbox-dir = /a\nsandbox-dir = /b\n"
+		"core-dumps = yes\n"
+		"[guest a]\nsocket = /a\nweight = 5\ncap = 1\nlcore = 0\n"
+		"socket-group = 0\nsocket-mode = 0777\n"
+		"[guest b]\nsocket = /b\nburst = 0\n");
+	assert_round_trip("[daemon]\nsocket-path = /s\nsandbox = require,no-caps,no-seccomp\n");
+	assert_round_trip("[daemon]\nclient = yes\nsocket-path = /s\n[guest a]\nsocket = /a\n"
+			  "[guest b]\nsocket = /b\nmode = server\nsocket-mode = 0660\n");
+	/* Values as they are, and not as they were written. */
+	write_config("[daemon]\nsocket-path = /s\nmax-bytes = 2Ki\n[guest x]\nsocket = /x\n");
+	must_load(&opt);
+	print(&opt, text, sizeof(text));
+	assert_non_null(strstr(text, "\nmax-bytes = 2048\n"));
+	assert_non_null(strstr(text, "\nperiod = 65536\n"));
+	assert_non_null(strstr(text, "\n# max-requests: no limit\n"));
+	assert_non_null(strstr(text, "\n[guest x]\nsocket = /x\n"));
+	options_fini(&opt);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		directory_test(test_all_keys),
+		directory_test(test_guests),
+		directory_test(test_command_line_wins),
+		directory_test(test_refusals),
+		directory_test(test_no_continuation),
+		directory_test(test_no_file),
+		directory_test(test_guests_that_clash),
+		directory_test(test_round_trip),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
