@@ -102,6 +102,7 @@ static int start_guests(struct daemon *d, struct why *why)
 		.period_ns = (uint64_t)d->opt.period_ms * 1000000u,
 		.epoch_ns = service_epoch_ns(d->service),
 		.limits = {d->opt.max_bytes, d->opt.max_requests},
+		.room = d->eal.room,
 	};
 	int err = guests_create(&cfg, &d->guests);
 

@@ -19,6 +19,7 @@
 /* rte_vhost takes a megabyte for a ring of 32768 entries, and some kilobytes for each ring. */
 #define HEAP_MIB	   16
 #define HEAP_MIB_PER_GUEST 2
+#define ROOM_TO_GROW	   64
 
 static int first_cpu_not_in(const cpu_set_t *set, const unsigned *list, unsigned n)
 {
@@ -106,8 +107,21 @@ static int init_eal(int argc, char **argv, struct why *why)
 	return why_set(why, -rte_errno, "the EAL did not start: %s", strerror(rte_errno));
 }
 
-static int init_worked_out(
-	const struct options *opt, const cpu_set_t *cpus, char *program, struct why *why)
+/*
+ * How many guests the heap has room for, whatever rings they make. Where guests may come while it
+ * runs that is more than there are: not as many as there may be, since the EAL keeps 12 bytes about
+ * each KiB.
+ */
+static unsigned room_for(const struct options *opt)
+{
+	bool may_come = opt->control_socket != NULL || opt->config != NULL;
+	unsigned n = opt->socket_count + opt->n_guests;
+
+	return may_come && n < ROOM_TO_GROW ? ROOM_TO_GROW : n;
+}
+
+static int init_worked_out(const struct options *opt, const cpu_set_t *cpus, char *program,
+	struct eal *eal, struct why *why)
 {
 	static char lcores[EAL_LCORES_SZ], main_lcore[16], heap_mib[16];
 	char *argv[EAL_ARGS_MAX];
@@ -130,8 +144,8 @@ static int init_worked_out(
 	 * the host's, and has the EAL handle SIGBUS meanwhile, which is guard.c's. It is all there
 	 * from the start, and is paid for when it is used.
 	 */
-	snprintf(heap_mib, sizeof(heap_mib), "%u",
-		HEAP_MIB + HEAP_MIB_PER_GUEST * opt->socket_count);
+	eal->room = room_for(opt);
+	snprintf(heap_mib, sizeof(heap_mib), "%u", HEAP_MIB + HEAP_MIB_PER_GUEST * eal->room);
 	argv[argc++] = (char *)"--no-huge";
 	argv[argc++] = (char *)"--no-shconf";
 	argv[argc++] = (char *)"-m";
@@ -203,7 +217,7 @@ int eal_start(
 			strerror(errno));
 	log_setup(opt->log_level);
 	if (worked_out)
-		err = init_worked_out(opt, &cpus, eal_argv[0], why);
+		err = init_worked_out(opt, &cpus, eal_argv[0], eal, why);
 	else
 		err = init_eal(eal_argc, eal_argv, why);
 	if (err != 0)

@@ -17,6 +17,7 @@ struct eal {
 	unsigned n_polling;
 	unsigned polling[OPTIONS_LCORES_MAX]; /* lcore ids */
 	bool shared_cpu;		      /* the lcore that polls has no CPU of its own */
+	unsigned room;			      /* guests that its heap was made for; 0: not known */
 	cpu_set_t helper_cpus;		      /* for threads that neither poll nor control */
 };
 

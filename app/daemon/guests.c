@@ -233,6 +233,17 @@ static int check_one(const struct guests *gs, const struct spec *spec, struct wh
 	return check_lcore(gs, spec, why);
 }
 
+static void warn_of_heap(const struct guests *gs)
+{
+	if (gs->cfg.room == 0 || gs->table.n != gs->cfg.room + 1)
+		return;
+	LOG(WARNING,
+		"more than %u guests: memory was set aside for so many at start, which is not enough "
+		"if many of them make the largest rings; start with more in --config or "
+		"--socket-count, or give the EAL -m MEBIBYTES",
+		gs->cfg.room);
+}
+
 int guests_add_prepared(
 	struct guests *gs, const struct spec *spec, bool by_control, struct why *why)
 {
@@ -247,6 +258,7 @@ int guests_add_prepared(
 		return err;
 	gs->unsettled = true;
 	LOG(NOTICE, "guest %s: added, at %s", spec->name, spec->path);
+	warn_of_heap(gs);
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct guests_config {
 	uint64_t period_ns;
 	uint64_t epoch_ns; /* when the first period starts */
 	struct limits limits;
+	unsigned room; /* guests that the EAL's heap was made for; 0: not known */
 };
 
 /** @return 0 or -ENOMEM */
