@@ -135,6 +135,18 @@ enum virtq_result {
  */
 int virtq_init(struct virtq *vq, const struct virtq_config *cfg, const char **why);
 
+/**
+ * Mend the base of a packed ring that has just been started, when what stands in the ring says that
+ * it can't be right: a split ring has its used index in the guest's memory, a packed one has not,
+ * and a front-end whose back-end died may give the base that it knew last.
+ *
+ * Only where each request is one descriptor of the ring, as all known drivers of this device have
+ * it: where the ring holds anything else, or nothing yet, the base is left alone.
+ *
+ * @return  whether last_avail and last_used were changed
+ */
+bool virtq_packed_find_base(struct virtq *vq);
+
 /* What flags say of a descriptor of a packed ring, and what the device takes for "available" at
  * 'pos', a position with its wrap counter (§2.8.1). */
 #define VIRTQ_DESC_F_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)

@@ -212,13 +212,18 @@ bool virtq_packed_skip_rest(struct virtq *vq)
 	return true;
 }
 
-/* The second half of a used descriptor at 'pos'. */
+/*
+ * The second half of a used descriptor at 'pos'. NEXT is reserved there (§2.8.6): no driver looks
+ * at it, and it tells virtq_packed_find_base() that the descriptors behind were the chain's.
+ */
 static inline uint64_t used_word(const struct virtq_req *req, uint16_t pos)
 {
 	uint16_t flags = pos & VIRTQ_WRAP ? AVAIL_USED : 0;
 
 	if (req->written > 0)
 		flags |= VRING_DESC_F_WRITE;
+	if (req->n_descs > 1)
+		flags |= VRING_DESC_F_NEXT;
 	return htole64(req->written | (uint64_t)req->head << 32 | (uint64_t)flags << 48);
 }
 

@@ -143,6 +143,11 @@ static const char *load_ring(struct session *s)
 	}
 	if (rng_device_start(&g->dev, &cfg, &why) != 0)
 		return why;
+	if (cfg.packed && virtq_packed_find_base(&g->dev.vq))
+		LOG_LIMITED(&traffic, INFO,
+			"guest %s: its packed ring goes on where the ring itself says, at "
+			"descriptor %u: its front-end has lost the place",
+			g->spec.name, g->dev.vq.cfg.last_avail & ~VIRTQ_WRAP);
 	load_call(s, vring.callfd);
 	kick_init(&g->kick, vring.kickfd);
 	/* What was completed before may be unknown to the driver. */

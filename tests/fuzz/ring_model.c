@@ -318,6 +318,8 @@ static void store_used(const struct ring_model *m, const struct virtq_req *req, 
 
 	if (req->written > 0)
 		flags |= F_WRITE;
+	if (req->n_descs > 1)
+		flags |= F_NEXT; /* as virtq_packed_find_base() wants it */
 	store(m, gpa + 8, &req->written, 4);
 	store(m, gpa + 12, &req->head, 2);
 	store(m, gpa + 14, &flags, 2);

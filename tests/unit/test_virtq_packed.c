@@ -28,10 +28,10 @@ static void test_a_chain_is_used_where_it_began(void **state)
 	assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, &fx.b), VIRTQ_EMPTY);
 	complete(&fx);
 	assert_int_equal(at(&fx, 3).len, 7);
-	assert_int_equal(at(&fx, 3).flags, W | VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED);
+	assert_int_equal(at(&fx, 3).flags, W | NEXT | VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED);
 	assert_memory_equal(&fx.vm.drv.ring[4], &second, sizeof(second));
 	assert_int_equal(at(&fx, 0).len, 7); /* in the next lap, where used means neither */
-	assert_int_equal(at(&fx, 0).flags, W);
+	assert_int_equal(at(&fx, 0).flags, W | NEXT);
 	assert_int_equal(fx.vq.cfg.last_used, 2);
 	vm_take(&fx.vm, 7);
 	vm_take(&fx.vm, 7);
