@@ -25,12 +25,23 @@ static int setup(void **state)
 
 	alarm(LIMIT_S);
 	assert_int_equal(caller_create(&c), 0);
-	if (caller_flaw(c) != 0) {
-		print_message("# no asynchronous I/O here: %s\n", strerror(-caller_flaw(c)));
-		skip();
-	}
 	*state = c;
 	return 0;
+}
+
+/*
+ * The caller, where there is asynchronous I/O: qemu-user has none. For the beginning of a test,
+ * since cmocka takes a skip in its set-up for a failure.
+ */
+static struct caller *caller_or_skip(void **state)
+{
+	int err = caller_flaw(*state);
+
+	if (err != 0) {
+		print_message("# no asynchronous I/O here: %s\n", strerror(-err));
+		skip();
+	}
+	return *state;
 }
 
 static int teardown(void **state)
@@ -49,12 +60,13 @@ static uint64_t count(int fd)
 
 static void test_counts(void **state)
 {
+	struct caller *c = caller_or_skip(state);
 	int a = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), b = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	for (unsigned i = 0; i < N_CALLS; i++) {
-		assert_int_equal(caller_call(*state, a), 0);
+		assert_int_equal(caller_call(c, a), 0);
 		if (i % 3 == 0)
-			assert_int_equal(caller_call(*state, b), 0);
+			assert_int_equal(caller_call(c, b), 0);
 		if (i == 4)
 			assert_int_equal(count(a), 5);
 	}
@@ -67,35 +79,37 @@ static void test_counts(void **state)
 /* A blocking eventfd whose counter is full: a write would wait for a reader. */
 static void test_full(void **state)
 {
+	struct caller *c = caller_or_skip(state);
 	uint64_t full = FULL;
 	int fd = eventfd(0, EFD_CLOEXEC);
 
 	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
 	for (unsigned i = 0; i < N_CALLS; i++)
-		(void)caller_call(*state, fd);
+		(void)caller_call(c, fd);
 	assert_true(count(fd) >= FULL);
-	assert_int_equal(caller_call(*state, fd), 0);
+	assert_int_equal(caller_call(c, fd), 0);
 	assert_int_equal(count(fd), 1);
 	close(fd);
 }
 
 static void test_no_eventfd(void **state)
 {
+	struct caller *c = caller_or_skip(state);
 	int fds[2], null = open("/dev/null", O_RDWR | O_CLOEXEC), event = eventfd(0, EFD_CLOEXEC);
 	int bad;
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	for (unsigned i = 0; i < N_CALLS; i++) {
-		assert_int_equal(caller_call(*state, fds[1]), -EINVAL);
-		assert_int_equal(caller_call(*state, null), -EINVAL);
+		assert_int_equal(caller_call(c, fds[1]), -EINVAL);
+		assert_int_equal(caller_call(c, null), -EINVAL);
 	}
 	bad = fcntl(null, F_DUPFD_CLOEXEC, 500);
 	close(bad);
-	assert_true(caller_call(*state, bad) < 0);
+	assert_true(caller_call(c, bad) < 0);
 	assert_false(caller_can_call(null));
 	assert_false(caller_can_call(fds[1]));
 	assert_true(caller_can_call(event));
-	assert_int_equal(caller_call(*state, event), 0);
+	assert_int_equal(caller_call(c, event), 0);
 	assert_int_equal(count(event), 1);
 	close(fds[0]);
 	close(fds[1]);
@@ -124,12 +138,13 @@ static void *fill(void *arg)
 
 static void test_fight_over_flags(void **state)
 {
+	struct caller *c = caller_or_skip(state);
 	struct fight f = {.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, fill, &f), 0);
 	for (unsigned i = 0; i < N_FIGHTS; i++)
-		(void)caller_call(*state, f.fd);
+		(void)caller_call(c, f.fd);
 	__atomic_store_n(&f.done, true, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
 	close(f.fd);
