@@ -30,6 +30,9 @@ BUILD = os.path.join(os.path.dirname(SCRIPTS), 'build')
 DAEMON = os.environ.get('VRNG_DAEMON') or os.path.join(BUILD, 'app/daemon/dpdk-vhost-rng')
 GUEST_DIR = os.environ.get('VRNG_GUEST_DIR') or os.path.join(BUILD, 'guest')
 
+# What the daemon logs when it finds something wrong with a guest that does nothing wrong.
+_COMPLAINTS = re.compile(r'not served|ring broken|broke a message off|refused|cannot|overdue')
+
 # A guest that boots in 3 s on an idle machine may need a multiple of it on a
 # busy one. Limits are there to end a test that hangs, not to measure.
 BOOT_S = 90
@@ -147,6 +150,7 @@ class Daemon(_Process):
 
     def __init__(self, directory, args=(), count=1, name='daemon'):
         super().__init__(name, directory)
+        self._log_from = 0
         prefix = os.path.join(directory, name + '.sock')
         self.sockets = [f'{prefix}{i}' for i in range(count)]
         command = [DAEMON, '-s', prefix, '-c', str(count), *map(str, args)]
@@ -175,6 +179,12 @@ class Daemon(_Process):
             if time.monotonic() > deadline:
                 raise Broken(f'{self.name} made no sockets within {timeout_s} s')
             time.sleep(0.01)
+
+    def complaints(self):
+        """What it has found wrong with its guests since this was last asked."""
+        log = self.log()
+        new, self._log_from = log[self._log_from:], len(log)
+        return [line for line in new.splitlines() if _COMPLAINTS.search(line)]
 
     def stop(self, number=signal.SIGTERM, timeout_s=10):
         """Sends the signal; returns the exit status, the seconds it took, and for how
@@ -222,12 +232,17 @@ class Guest(_Process):
     """A QEMU guest with one vhost-user-rng device per path in `sockets`, with further
     `device_options` such as ",packed=on".
 
+    QEMU connects to the sockets or, with `listen`, makes them and waits for the daemon
+    before it starts.
+
     The guest's root shell is on its second serial port; the first one is the
-    kernel's console and goes to the file console_path.
+    kernel's console and goes to the file console_path. A machine with `one_port` has
+    its shell there, and no console.
     """
 
     def __init__(self, directory, sockets=(), memory_mib=256, kernel_words='', qemu_args=(),
-                 name='guest', accel=None, wait=True, device_options=''):
+                 name='guest', accel=None, wait=True, device_options='', listen=False,
+                 device='vhost-user-rng-pci', one_port=False):
         super().__init__(name, directory)
         self.console_path = os.path.join(directory, name + '.console')
         self._shell = self._qmp = None
@@ -239,15 +254,16 @@ class Guest(_Process):
 
         self._shell, shell_end = socket.socketpair()
         self._qmp, qmp_end = socket.socketpair()
+        tty = 'ttyS0 console=' if one_port else 'ttyS1'
         command = [
             os.path.join(SCRIPTS, 'guest-boot.sh'), '-d', GUEST_DIR, '-a', accel or accelerator(),
-            '-m', str(memory_mib), '-k', f'loglevel=5 vrng.tty=ttyS1 {kernel_words}', '--',
-            '-serial', f'file:{self.console_path}',
+            '-m', str(memory_mib), '-k', f'loglevel=5 vrng.tty={tty} {kernel_words}', '--',
+            *(() if one_port else ('-serial', f'file:{self.console_path}')),
             '-chardev', f'socket,id=shell,fd={shell_end.fileno()}', '-serial', 'chardev:shell',
             '-chardev', f'socket,id=qmp,fd={qmp_end.fileno()}', '-mon', 'chardev=qmp,mode=control']
         for i, path in enumerate(sockets):
-            command += ['-chardev', f'socket,id=rng{i},path={path}',
-                        '-device', f'vhost-user-rng-pci,id=dev{i},chardev=rng{i}{device_options}']
+            command += ['-chardev', f'socket,id=rng{i},path={path}' + ',server=on' * listen,
+                        '-device', f'{device},id=dev{i},chardev=rng{i}{device_options}']
         command += qemu_args
         try:
             with shell_end, qmp_end:
@@ -356,10 +372,10 @@ class Guest(_Process):
                           timeout_s)
         return base64.b64decode(text)
 
-    def reboot(self):
+    def reboot(self, command='reboot -f'):
         """The guest reboots itself."""
         self._received = b''
-        self._shell.sendall(b'reboot -f\n')
+        self._shell.sendall(command.encode() + b'\n')
         self.wait_ready()
 
     def reset(self):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Linux guests on an unlimited daemon: reads, and all that may interrupt them."""
+"""Linux guests on an unlimited daemon: reads, and all that may interrupt them.
+scripts/lifecycle.sh runs these cases, too."""
 
 import contextlib
 import os
@@ -62,6 +63,8 @@ class Env:
         for process in (self._daemon, self._guest):
             assert process is None or process.alive, \
                 f'{process.name} ended with status {process.returncode}'
+        if self._daemon is not None:
+            assert_content(self._daemon)
 
     def diagnostics(self):
         for process in (self._daemon, self._guest):
@@ -78,6 +81,12 @@ def make_env():
             yield env
         finally:
             env.end()
+
+
+def assert_content(daemon):
+    """It finds nothing wrong with its guests."""
+    lines = daemon.complaints()
+    assert not lines, f'{daemon.name} says: {lines}'
 
 
 def assert_reads(vm, size=65536):
