@@ -6,6 +6,7 @@ import os
 import budget
 import charts
 import linerate
+import process
 import resting
 
 # Beyond these the machine had other work.
@@ -275,6 +276,9 @@ class Document:
             '## At rest',
             '',
             *resting.lines(r['resting'], table, duration),
+            '## As a process',
+            '',
+            *process.lines(r['process'], table, duration),
             '## Many guests',
             '',
             *self.fairness(),

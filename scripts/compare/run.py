@@ -17,6 +17,7 @@ import budget
 import document
 import linerate
 import measure
+import process
 import resting
 
 
@@ -87,6 +88,7 @@ def run(args):
     results['layouts'] = linerate.layouts(bench)
     results['budget'] = budget.Budget(bench).all()
     results['resting'] = resting.Resting(bench).all()
+    results['process'] = process.Process(bench).all()
     results['behaviours'] = behaviours.Behaviours(args, kinds, cpus[1], say).all()
     if not args.no_guest:
         import inguest
