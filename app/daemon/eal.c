@@ -16,9 +16,12 @@
 #define EAL_ARGS_MAX  16
 #define EAL_LCORES_SZ 4096 /* "128@128," for each */
 
-/* rte_vhost takes a megabyte for a ring of 32768 entries, and some kilobytes for each ring. */
-#define HEAP_MIB	   16
-#define HEAP_MIB_PER_GUEST 2
+/*
+ * rte_vhost takes 44 bytes for each of the 32768 entries that a packed ring may have, and some
+ * kilobytes for each ring. No more than that, since the EAL keeps 12 bytes about each KiB.
+ */
+#define HEAP_KIB	   (16u * 1024)
+#define HEAP_KIB_PER_GUEST 1440u
 #define ROOM_TO_GROW	   64
 
 static int first_cpu_not_in(const cpu_set_t *set, const unsigned *list, unsigned n)
@@ -145,7 +148,8 @@ static int init_worked_out(const struct options *opt, const cpu_set_t *cpus, cha
 	 * from the start, and is paid for when it is used.
 	 */
 	eal->room = room_for(opt);
-	snprintf(heap_mib, sizeof(heap_mib), "%u", HEAP_MIB + HEAP_MIB_PER_GUEST * eal->room);
+	snprintf(heap_mib, sizeof(heap_mib), "%u",
+		(HEAP_KIB + HEAP_KIB_PER_GUEST * eal->room + 1023) / 1024);
 	argv[argc++] = (char *)"--no-huge";
 	argv[argc++] = (char *)"--no-shconf";
 	argv[argc++] = (char *)"-m";
