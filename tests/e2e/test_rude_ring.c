@@ -4,6 +4,7 @@
  * that has the sanitizers in, these tests show more.
  */
 #include "driver_rude.h"
+#include "lies.h"
 #include "rude.h"
 #include "util.h"
 
@@ -262,40 +263,16 @@ static void test_used_ring_scribbled(void **state)
 	honest_stop(&r->honest);
 }
 
-/* Noise: values that are likely to mean something, anywhere in the queue, while it is in use. */
-static void scribble(struct guest *g, unsigned turns)
-{
-	struct vring_desc *table = driver_rude_table(&g->drv, 0);
-
-	for (unsigned i = 0; i < turns; i++) {
-		struct vring_desc *desc =
-			rand() % 2 ? driver_rude_desc(&g->drv, rand() % 16) : &table[rand() % 64];
-		uint64_t addrs[] = {g->scratch_gpa, g->drv.tables_gpa + rand() % 64 * 16,
-			g->ram.regions[0].gpa + (64 << 10) - 1, 0, UINT64_MAX,
-			(uint64_t)rand() << 33};
-		uint32_t lens[] = {16, 32, 64, 0, 1, UINT32_MAX, (uint32_t)rand()};
-		uint16_t flags[] = {W, W, W | N, W | N, N, 0, I, I | N, (uint16_t)rand()};
-
-		desc->addr = addrs[rand() % NR_DESC(addrs)];
-		desc->len = lens[rand() % NR_DESC(lens)];
-		desc->flags = flags[rand() % NR_DESC(flags)];
-		desc->next = (uint16_t)(rand() % 17);
-		driver_rude_push(&g->drv, (uint16_t)(rand() % 100 == 0 ? rand() : rand() % 16));
-		driver_rude_jump(&g->drv, rand() % 100 == 0 ? (uint16_t)rand() : 0);
-	}
-}
-
 static void test_noise(void **state)
 {
 	int64_t end_ms = now_ms() + 1500;
 	struct rude *r = *state;
-	unsigned turns = 0;
+	unsigned turns = 0, seed = 1;
 
-	srand(1);
 	rude_new_guest(r, &(struct guest_cfg){.event_idx = true, .table_entries = 4});
 	rude_connect(r);
 	for (; now_ms() < end_ms; turns++) {
-		scribble(&r->guest, 1 + turns % 500);
+		lies_scribble(&r->guest, 1 + turns % 500, &seed);
 		assert_int_equal(frontend_stop_ring(r->guest.fe, NULL), 0);
 		driver_reset(&r->guest.drv);
 		r->guest.base = driver_start_base(&r->guest.drv);
