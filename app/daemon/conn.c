@@ -2,6 +2,7 @@
 #include "conn.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -80,25 +81,33 @@ static struct conn look_at(int fd, const char *path, bool client)
 	return (struct conn){.fd = fd, .ino = st.st_ino};
 }
 
-struct conn conn_find(
-	const char *path, bool client, bool (*is_known)(const struct conn *, void *arg), void *arg)
+/* What may be there again in a moment; anything else (no /proc) is how this system is. */
+static int shortage(int err)
+{
+	return err == EMFILE || err == ENFILE || err == ENOMEM ? -err : 0;
+}
+
+int conn_find(const char *path, bool client, bool (*is_known)(const struct conn *, void *arg),
+	void *arg, struct conn *conn)
 {
 	DIR *dir = opendir("/proc/self/fd");
-	struct conn found = unknown;
 	const struct dirent *entry;
 
+	*conn = unknown;
 	if (dir == NULL)
-		return unknown;
-	while (found.fd < 0 && (entry = readdir(dir)) != NULL) {
+		return shortage(errno);
+	while (conn->fd < 0 && (entry = readdir(dir)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
-		found = look_at(atoi(entry->d_name), path, client);
-		if (found.fd >= 0 && is_known(&found, arg))
-			found = unknown;
+		*conn = look_at(atoi(entry->d_name), path, client);
+		if (conn->fd >= 0 && is_known(conn, arg))
+			*conn = unknown;
 	}
 	closedir(dir);
-	found.fd = found.fd < 0 ? -1 : fcntl(found.fd, F_DUPFD_CLOEXEC, 0);
-	return found;
+	if (conn->fd < 0)
+		return 0;
+	conn->fd = fcntl(conn->fd, F_DUPFD_CLOEXEC, 0);
+	return conn->fd < 0 ? shortage(errno) : 0;
 }
 
 void conn_close(struct conn *conn)

@@ -38,11 +38,13 @@ void conn_hang_up(const struct conn *conn);
  * latter not when who listens there gave a relative path.)
  *
  * @param is_known  connections that it shall not be
- * @return          {-1, 0} when there is none; else the caller's to conn_close(). Costs a look at
- * each descriptor of the process.
+ * @param conn      {-1, 0} when there is none, or it cannot be told; else the caller's to
+ *                  conn_close()
+ * @return          0; -EMFILE, -ENFILE or -ENOMEM: cannot look now. Costs a look at each descriptor
+ *                  of the process.
  */
-struct conn conn_find(
-	const char *path, bool client, bool (*is_known)(const struct conn *, void *arg), void *arg);
+int conn_find(const char *path, bool client, bool (*is_known)(const struct conn *, void *arg),
+	void *arg, struct conn *conn);
 
 /** Close our descriptor. The peer sees the end only when rte_vhost's is closed, too. */
 void conn_close(struct conn *conn);

@@ -162,6 +162,14 @@ static void refuse(struct session *s, const char *why)
 	s->refused = why;
 }
 
+/* End this connection: what it said last leaves nothing that could be served, or trusted. */
+static void condemn(struct session *s, const char *why)
+{
+	if (!s->condemned)
+		refuse(s, why);
+	s->condemned = true;
+}
+
 /* Hand the guest to its lcore if all is as it must be. */
 static void resume(struct session *s)
 {
@@ -172,8 +180,13 @@ static void resume(struct session *s)
 		s->condemned || guard_is_hit(s->guard) || g->session != s)
 		return;
 	why = session_mem_load(s->vid, &g->dev.mem);
-	if (why == NULL)
-		why = load_ring(s);
+	if (why != NULL) {
+		/* It was sound when it came; nothing that is said later will mend it. */
+		condemn(s, why);
+		conn_hang_up(&s->conn);
+		return;
+	}
+	why = load_ring(s);
 	if (why != NULL) {
 		refuse(s, why);
 		return;
@@ -215,14 +228,6 @@ static void stop(struct session *s)
 }
 
 /* Messages */
-
-/* End this connection: what it said last leaves nothing that could be served, or trusted. */
-static void condemn(struct session *s, const char *why)
-{
-	if (!s->condemned)
-		refuse(s, why);
-	s->condemned = true;
-}
 
 /* after_message() is not called for what was refused: then the memory is unknown, or gone. */
 static void settle(void)
@@ -403,24 +408,39 @@ static bool may_connect(struct guest *g)
 	return true;
 }
 
+/* There is no room for one more: it is refused. */
+static int give_up(struct guest *g, struct session *s, int err)
+{
+	static struct log_limit shortages;
+
+	LOG_LIMITED(&shortages, ERR, "guest %s: a front-end on %s was refused: %s", g->spec.name,
+		g->spec.path, strerror(-err));
+	if (s != NULL) {
+		guard_close(s->guard);
+		conn_close(&s->conn);
+	}
+	free(s);
+	return -1;
+}
+
 static int begin_session(struct guest *g, int vid)
 {
 	struct session *s;
+	int err;
 
 	if (!may_connect(g))
 		return -1;
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
-		return -1;
-	s->conn = conn_find(g->spec.path, g->spec.client, is_of_session, g);
+		return give_up(g, NULL, -ENOMEM);
+	/* Without it there would be no limit to how long this one can make all others wait. */
+	err = conn_find(g->spec.path, g->spec.client, is_of_session, g, &s->conn);
+	if (err != 0)
+		return give_up(g, s, err);
 	conn_limit_waits(&s->conn, WAIT_MS);
 	s->guard = guard_open(s->conn.fd);
-	if (s->guard == NULL || rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0) {
-		guard_close(s->guard);
-		conn_close(&s->conn);
-		free(s);
-		return -1;
-	}
+	if (s->guard == NULL || rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0)
+		return give_up(g, s, -ENOMEM);
 	s->guest = g;
 	s->older = g->session;
 	s->vid = vid;
