@@ -153,26 +153,40 @@ json_t *request_text(const char *text)
 	return string;
 }
 
+/* json_dumps() leaves parts out when its buffer cannot grow. @return a line, or NULL: no memory */
+static char *dump(const json_t *answer)
+{
+	const size_t flags = JSON_COMPACT | JSON_ENSURE_ASCII;
+	size_t len = json_dumpb(answer, NULL, 0, flags);
+	char *line = len > 0 ? malloc(len + 2) : NULL;
+
+	if (line == NULL)
+		return NULL;
+	if (json_dumpb(answer, line, len, flags) != len) {
+		free(line);
+		return NULL;
+	}
+	memcpy(line + len, "\n", 2);
+	return line;
+}
+
 char *request_answer(const struct request *r, int err, json_t *result, const struct why *why)
 {
 	json_t *answer = json_pack("{s:i, s:b}", "version", REQUEST_VERSION, "ok", err == 0);
-	char *text, *line = NULL;
+	char *line = NULL;
+	int bad = 0;
 
 	if (r->id != NULL)
-		json_object_set(answer, "id", r->id);
+		bad |= json_object_set(answer, "id", r->id);
 	if (err == 0)
-		json_object_set_new(answer, "result", result != NULL ? result : json_object());
+		bad |= json_object_set_new(
+			answer, "result", result != NULL ? result : json_object());
 	else
-		json_object_set_new(answer, "error",
+		bad |= json_object_set_new(answer, "error",
 			json_pack("{s:s, s:o}", "code", code_of(err), "message",
 				request_text(why->text)));
-	text = json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII);
+	if (answer != NULL && bad == 0)
+		line = dump(answer);
 	json_decref(answer);
-	if (text != NULL)
-		line = realloc(text, strlen(text) + 2);
-	if (line == NULL)
-		free(text);
-	else
-		strcat(line, "\n");
 	return line;
 }

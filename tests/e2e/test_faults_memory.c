@@ -4,6 +4,7 @@
  * does without; one that serves refuses whoever needed the memory, and nobody else notices.
  * VRNG_FAULTS_STRIDE: of the allocations of a start, each how manyth is tried (11).
  */
+#include "client.h"
 #include "daemon.h"
 #include "faults.h"
 #include "guest.h"
@@ -300,6 +301,65 @@ static void test_no_memory_at_all(void **state)
 		(unsigned long long)stop_others(fx));
 }
 
+/* The control socket */
+
+/* One request's answer: 1 for yes, 0 for no, -1 for no answer. */
+static int ask(struct fixture *fx, const char *line)
+{
+	int fd = client_connect(fx->control), ok = -1;
+	json_t *answer;
+
+	client_send(fd, line, strlen(line));
+	answer = client_receive(fd);
+	if (answer != NULL)
+		ok = json_is_true(json_object_get(answer, "ok"));
+	json_decref(answer);
+	close(fd);
+	return ok;
+}
+
+static void test_control(void **state)
+{
+	struct fixture *fx = *state;
+	unsigned answers[3] = {0};
+	char lines[5][256];
+
+	up(fx, (const char *[]){"--control-socket", fx->control, NULL});
+	snprintf(lines[0], 256, "{\"command\": \"add\", \"name\": \"g\", \"socket\": \"%s/g\"}\n",
+		fx->daemon.dir);
+	snprintf(lines[1], 256, "{\"command\": \"set\", \"name\": \"g\", \"weight\": 2}\n");
+	snprintf(lines[2], 256, "{\"command\": \"status\"}\n");
+	snprintf(lines[3], 256, "{\"command\": \"guests\"}\n");
+	snprintf(lines[4], 256, "{\"command\": \"remove\", \"name\": \"g\"}\n");
+	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+		for (uint64_t nth = 1;; nth++) {
+			int ok;
+
+			/* 'add' and 'remove' need the guest away, and there. */
+			if (i == 0)
+				(void)ask(fx, lines[4]);
+			else
+				(void)ask(fx, lines[0]);
+			faults_arm(fx->faults, nth, nth);
+			ok = ask(fx, lines[i]);
+			faults_disarm(fx->faults);
+			if (fx->faults->nr_failed == 0) {
+				assert_int_equal(ok, 1);
+				break;
+			}
+			answers[ok + 1]++;
+			check_others(fx);
+			assert_true(nth < PROBES_MAX);
+		}
+	}
+	print_message("# tried: control requests while one of their allocations fails, %u times\n",
+		answers[0] + answers[1] + answers[2]);
+	print_message(
+		"# happened: %u were refused, %u unanswered, %u done; then each was done; the "
+		"others' %llu requests were answered\n",
+		answers[1], answers[0], answers[2], (unsigned long long)stop_others(fx));
+}
+
 #define FAULTS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -310,6 +370,7 @@ int main(void)
 		FAULTS_TEST(test_start_no_more_memory),
 		FAULTS_TEST(test_new_guest),
 		FAULTS_TEST(test_no_memory_at_all),
+		FAULTS_TEST(test_control),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
