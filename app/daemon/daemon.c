@@ -8,6 +8,7 @@
 #include "fd_limit.h"
 #include "log.h"
 #include "reload.h"
+#include "shortage.h"
 #include "specs.h"
 #include "vhost_thread.h"
 #include "worker.h"
@@ -275,6 +276,7 @@ static void tick(struct daemon *d)
 	guests_tick(d->guests);
 	service_tick(d->service);
 	confine_tick();
+	shortage_tick();
 	if (pulse_beats(d->pulse, clock_now_ns()))
 		supervisor_feed(&d->supervisor);
 	tell_supervisor(d);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fd_limit.h"
 
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 rlim_t fd_limit_raise(rlim_t need)
 {
 	struct rlimit limit, wanted;
@@ -18,4 +22,14 @@ rlim_t fd_limit_raise(rlim_t need)
 	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
 		return wanted.rlim_cur;
 	return limit.rlim_cur;
+}
+
+bool fd_limit_is_reached(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE;
+	close(fd);
+	return false;
 }

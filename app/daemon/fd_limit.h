@@ -2,6 +2,7 @@
 #ifndef VRNG_FD_LIMIT_H
 #define VRNG_FD_LIMIT_H
 
+#include <stdbool.h>
 #include <sys/resource.h>
 
 /**
@@ -12,5 +13,8 @@
  * Context: MAIN.
  */
 rlim_t fd_limit_raise(rlim_t need);
+
+/** Is there no file left to open? Context: MAIN. */
+bool fd_limit_is_reached(void);
 
 #endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the host may do to the daemon: no descriptors are left, no socket can be made, a clock
+ * jumps, an lcore stands still. Who is served is served on, and the log says what to do.
+ */
+#include "daemon.h"
+#include "faults.h"
+#include "guest.h"
+#include "honest.h"
+#include "threads.h"
+#include "util.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NR_SOCKETS 8
+#define HONEST	   6 /* sockets: this one and the next */
+#define NR_HONEST  2
+
+#define SECOND INT64_C(1000000000)
+#define YEAR   (365 * 86400 * SECOND)
+
+struct fixture {
+	struct daemon daemon;
+	struct faults *faults;
+	struct honest honest[NR_HONEST];
+	struct guest guest;
+};
+
+static int setup(void **state)
+{
+	struct fixture *fx = calloc(1, sizeof(*fx));
+
+	stay_off_lcores();
+	*state = fx;
+	daemon_init(&fx->daemon);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fx = *state;
+
+	if (fx->honest[0].running && fx->daemon.pid > 0)
+		(void)daemon_stop(&fx->daemon, SIGKILL, NULL);
+	for (unsigned i = 0; i < NR_HONEST; i++)
+		honest_fini(&fx->honest[i]);
+	guest_fini(&fx->guest);
+	faults_destroy(fx->faults);
+	daemon_fini(&fx->daemon);
+	free(fx);
+	return 0;
+}
+
+static void up(struct fixture *fx, const char *const *more)
+{
+	daemon_start(&fx->daemon, NR_SOCKETS, more);
+	for (unsigned i = 0; i < NR_HONEST; i++)
+		honest_start(&fx->honest[i], fx->daemon.socket[HONEST + i]);
+	guest_init(&fx->guest, &(struct guest_cfg){0});
+}
+
+static void check_others(struct fixture *fx)
+{
+	daemon_assert_alive(&fx->daemon);
+	for (unsigned i = 0; i < NR_HONEST; i++)
+		honest_check(&fx->honest[i]);
+}
+
+static uint64_t stop_others(struct fixture *fx)
+{
+	uint64_t answers = 0;
+
+	for (unsigned i = 0; i < NR_HONEST; i++) {
+		honest_stop(&fx->honest[i]);
+		answers += fx->honest[i].nr_answers;
+	}
+	return answers;
+}
+
+static unsigned times_said(const struct daemon *d, const char *text)
+{
+	char *log = read_text(d->log);
+	unsigned n = 0;
+
+	for (const char *at = log; (at = strstr(at, text)) != NULL; at++)
+		n++;
+	free(log);
+	return n;
+}
+
+static void wait_until_said(struct fixture *fx, const char *text)
+{
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+
+	while (!daemon_said(&fx->daemon, text)) {
+		daemon_assert_alive(&fx->daemon);
+		if (now_ms() > deadline_ms)
+			fail_msg("the daemon does not say: %s", text);
+		sleep_ms(5);
+	}
+}
+
+/* Descriptors */
+
+/* The limit with which it can open 'room' more. */
+static rlim_t limit_with(const struct daemon *d, unsigned room)
+{
+	bool used[4096] = {false};
+	const struct dirent *entry;
+	rlim_t limit = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)d->pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.' && strtoul(entry->d_name, NULL, 10) < 4096)
+			used[strtoul(entry->d_name, NULL, 10)] = true;
+	closedir(dir);
+	while (used[limit] || room-- > 0)
+		limit++;
+	return limit;
+}
+
+static rlim_t limit_fds(const struct daemon *d, rlim_t limit)
+{
+	struct rlimit new, old;
+
+	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, NULL, &old), 0);
+	new = (struct rlimit){limit, old.rlim_max};
+	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, &new, NULL), 0);
+	return old.rlim_cur;
+}
+
+static bool is_served(struct guest *g)
+{
+	struct pollfd pfd = {.fd = frontend_socket_fd(g->fe), .events = POLLRDHUP};
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	struct driver_used used;
+
+	guest_request(g, g->scratch_gpa, 64, 0);
+	while (!guest_take(g, &used, 1)) {
+		if (poll(&pfd, 1, 0) == 1)
+			return false;
+		if (now_ms() > deadline_ms)
+			fail_msg("a guest is neither served nor disconnected");
+	}
+	return true;
+}
+
+/* Whoever is let in cannot make others wait for the rest of a message, whatever was lacking. */
+static void knock(struct fixture *fx, const char *path)
+{
+	struct vhost_user_header header = {
+		.request = VHOST_USER_SET_FEATURES, .flags = VHOST_USER_VERSION, .size_bytes = 8};
+	struct frontend_cfg cfg = {.socket_path = path};
+	struct frontend *fe;
+
+	assert_int_equal(frontend_create(&cfg, &fe), 0);
+	assert_int_equal(frontend_send_raw(fe, &header, NULL, 0, NULL, 0), 0);
+	sleep_ms(5);
+	assert_int_equal(frontend_sync(fx->honest[0].guest.fe), 0);
+	frontend_destroy(fe);
+}
+
+/* Come while there are 'room' descriptors; and go. @return whether it was served */
+static bool come_with(struct fixture *fx, unsigned room)
+{
+	struct frontend_cfg cfg = {.socket_path = fx->daemon.socket[0], .timeout_ms = 300};
+	rlim_t before = limit_fds(&fx->daemon, limit_with(&fx->daemon, room));
+	bool served;
+
+	/* Another socket each time: who does that too often is kept out. */
+	knock(fx, fx->daemon.socket[1 + room % (HONEST - 1)]);
+	driver_reset(&fx->guest.drv);
+	served = guest_attach(&fx->guest, &cfg) == 0 && is_served(&fx->guest);
+	check_others(fx);
+	guest_die(&fx->guest);
+	limit_fds(&fx->daemon, before);
+	return served;
+}
+
+/* A guest needs some; it comes while there are none, then with one, with two... */
+static void test_descriptors(void **state)
+{
+	struct fixture *fx = *state;
+	unsigned refused = 0, room = 0;
+	uint64_t answers;
+
+	up(fx, NULL);
+	sleep_ms(50);
+	while (!come_with(fx, room)) {
+		refused++;
+		assert_true(room++ < 64);
+	}
+	assert_true(refused > 3);
+	guest_connect(&fx->guest, fx->daemon.socket[0]);
+	guest_assert_served(&fx->guest);
+	check_others(fx);
+	answers = stop_others(fx);
+	print_message(
+		"# tried: a guest comes while there are 0, 1, ... %u descriptors left\n", room);
+	print_message("# happened: refused %u times, served with %u, and after; the others' %llu "
+		      "requests were answered\n",
+		refused, room, (unsigned long long)answers);
+}
+
+/* It lasts: it is said, once; and once more when it is over. */
+static void test_descriptors_said_once(void **state)
+{
+	static const char said[] = "the limit of open files, ";
+	struct fixture *fx = *state;
+	rlim_t before;
+	int64_t end_ms;
+
+	up(fx, NULL);
+	before = limit_fds(&fx->daemon, limit_with(&fx->daemon, 0));
+	for (end_ms = now_ms() + LIVENESS_MS; !daemon_said(&fx->daemon, said); sleep_ms(20)) {
+		if (now_ms() > end_ms)
+			fail_msg("the daemon does not say: %s", said);
+		/* Some were in use for a moment. */
+		limit_fds(&fx->daemon, limit_with(&fx->daemon, 0));
+	}
+	for (end_ms = now_ms() + 2500; now_ms() < end_ms; sleep_ms(20)) {
+		(void)socket_answers(fx->daemon.socket[0]);
+		check_others(fx);
+	}
+	assert_int_equal(times_said(&fx->daemon, said), 1);
+	limit_fds(&fx->daemon, before);
+	wait_until_said(fx, "there are open files to be had again");
+	guest_connect(&fx->guest, fx->daemon.socket[0]);
+	guest_assert_served(&fx->guest);
+	print_message("# tried: no descriptors left for 2.5 s, front-ends knock all the time\n");
+	print_message(
+		"# happened: one line says so, one that it is over; the others' %llu requests "
+		"were answered\n",
+		(unsigned long long)stop_others(fx));
+}
+
+#define HOST_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		HOST_TEST(test_descriptors),
+		HOST_TEST(test_descriptors_said_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
