@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control.h"
 
+#include "bind_check.h"
 #include "clock.h"
 #include "log.h"
 
@@ -203,8 +204,8 @@ static int listen_at(struct control *c, struct why *why)
 	rc = bind(c->listener.fd, (const struct sockaddr *)&c->addr, sizeof(c->addr));
 	umask(mask);
 	if (rc != 0 || listen(c->listener.fd, BACKLOG) != 0)
-		rc = why_set(why, -errno, "cannot listen on --control-socket %s: %s",
-			c->addr.sun_path, strerror(errno));
+		rc = why_set(why, -errno, "cannot listen on --control-socket %s: %s; %s",
+			c->addr.sun_path, strerror(errno), bind_check_advice(errno));
 	else
 		rc = events_add(c->events, &c->listener, EPOLLIN);
 	if (rc != 0)

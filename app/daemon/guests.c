@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "guests.h"
 
+#include "bind_check.h"
 #include "clock.h"
 #include "guard.h"
 #include "log.h"
@@ -161,9 +162,10 @@ static int open_socket(struct guest *g, struct why *why)
 	static struct log_limit waits;
 	int err = session_add(g);
 
+	if (err != 0 && !g->spec.client)
+		return bind_check(g->spec.path, why);
 	if (err != 0)
-		return why_set(why, err, "cannot %s %s: the log says more",
-			g->spec.client ? "connect to" : "listen on", g->spec.path);
+		return why_set(why, err, "cannot connect to %s: the log says more", g->spec.path);
 	if (g->spec.client) {
 		if (guest_state(g) == GUEST_ALONE)
 			LOG_LIMITED(&waits, NOTICE, "guest %s: waiting for a front-end at %s: %s",

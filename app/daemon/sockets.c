@@ -133,7 +133,8 @@ static int look_at_directory(const char *path, struct place *place, struct why *
 			"directory %s of socket %s: %s; create it, or choose another", dir, path,
 			strerror(errno));
 	if (!S_ISDIR(st.st_mode))
-		return why_set(why, -ENOTDIR, "%s of socket %s is not a directory", dir, path);
+		return why_set(why, -ENOTDIR, "%s of socket %s is not a directory: choose another",
+			dir, path);
 	if (access(dir, W_OK | X_OK) != 0)
 		return why_set(why, -errno,
 			"directory %s of socket %s: %s; choose one that may be written to", dir,

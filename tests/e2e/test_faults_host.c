@@ -63,6 +63,14 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void order(struct fixture *fx)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/faults", fx->daemon.dir);
+	fx->faults = faults_create(path);
+}
+
 static void up(struct fixture *fx, const char *const *more)
 {
 	daemon_start(&fx->daemon, NR_SOCKETS, more);
@@ -250,6 +258,68 @@ static void test_descriptors_said_once(void **state)
 		(unsigned long long)stop_others(fx));
 }
 
+/* The run directory */
+
+static void must_refuse(struct fixture *fx, const char *const *args, const char *path,
+	const char *reason, const char *advice)
+{
+	unlink(fx->daemon.log);
+	daemon_run(&fx->daemon, args);
+	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+	for (unsigned i = 0; i < 3; i++) {
+		const char *what = i == 0 ? path : i == 1 ? reason : advice;
+		char *log = read_text(fx->daemon.log), *last = strstr(log, "dpdk-vhost-rng: ");
+
+		if (last == NULL || strstr(last, what) == NULL)
+			fail_msg("it does not say '%s': %s", what, log);
+		free(log);
+	}
+	assert_int_not_equal(access(fx->daemon.socket[0], F_OK), 0);
+}
+
+static const struct {
+	int err;
+	const char *reason, *advice;
+} bind_errors[] = {
+	{ENOSPC, "No space left", "make room"},
+	{EDQUOT, "quota", "make room"},
+	{EACCES, "Permission denied", "choose a directory that may be written to"},
+	{EROFS, "Read-only", "choose a directory that may be written to"},
+};
+
+static void test_socket_cannot_be_made(void **state)
+{
+	struct fixture *fx = *state;
+	char control[96];
+
+	order(fx);
+	snprintf(control, sizeof(control), "%s/control", fx->daemon.dir);
+	for (unsigned i = 0; i < ARRAY_SIZE(bind_errors); i++) {
+		fx->faults->bind_errno = bind_errors[i].err;
+		must_refuse(fx, (const char *[]){"-s", fx->daemon.prefix, NULL},
+			fx->daemon.socket[0], bind_errors[i].reason, bind_errors[i].advice);
+		must_refuse(fx, (const char *[]){"--control-socket", control, NULL}, control,
+			bind_errors[i].reason, bind_errors[i].advice);
+	}
+	print_message("# tried: bind() fails with ENOSPC, EDQUOT, EACCES, EROFS\n");
+	print_message("# happened: each time one error with path, reason and way out\n");
+}
+
+static void test_directory(void **state)
+{
+	struct fixture *fx = *state;
+	char prefix[96];
+
+	snprintf(prefix, sizeof(prefix), "%s/not/there", fx->daemon.dir);
+	must_refuse(fx, (const char *[]){"-s", prefix, NULL}, prefix, "No such file", "create it");
+	write_file(fx->daemon.source, "x", 1);
+	snprintf(prefix, sizeof(prefix), "%s/s", fx->daemon.source);
+	must_refuse(fx, (const char *[]){"-s", prefix, NULL}, prefix, "is not a directory",
+		"choose another");
+	print_message("# tried: the socket's directory is not there, or is a file\n");
+	print_message("# happened: an error with path, reason and way out\n");
+}
+
 #define HOST_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -257,6 +327,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		HOST_TEST(test_descriptors),
 		HOST_TEST(test_descriptors_said_once),
+		HOST_TEST(test_socket_cannot_be_made),
+		HOST_TEST(test_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
