@@ -320,6 +320,121 @@ static void test_directory(void **state)
 	print_message("# happened: an error with path, reason and way out\n");
 }
 
+/* Clocks */
+
+/* After a jump all go on: those who are served, and one who waits for its share. */
+static void jump(struct fixture *fx, int64_t *clock, int64_t ns)
+{
+	__atomic_store_n(clock, *clock + ns, __ATOMIC_RELAXED);
+	check_others(fx);
+	guest_assert_served(&fx->guest);
+}
+
+static void test_clocks_jump(void **state)
+{
+	static const int64_t jumps[] = {SECOND / 100, SECOND, 3600 * SECOND, YEAR, 50 * YEAR};
+	struct fixture *fx = *state;
+
+	order(fx);
+	up(fx, (const char *[]){"--source-mode", "drbg", "--reseed-time", "1", "-m", "1000000",
+		       "-p", "100", NULL});
+	guest_connect(&fx->guest, fx->daemon.socket[0]);
+	for (unsigned i = 0; i < ARRAY_SIZE(jumps); i++) {
+		jump(fx, &fx->faults->monotonic_ns, jumps[i]);
+		jump(fx, &fx->faults->realtime_ns, jumps[i]);
+		jump(fx, &fx->faults->realtime_ns, -2 * jumps[i]);
+	}
+	guest_die(&fx->guest);
+	guest_connect(&fx->guest, fx->daemon.socket[0]);
+	guest_assert_served(&fx->guest);
+	print_message("# tried: CLOCK_MONOTONIC jumps 10 ms to 50 years ahead, CLOCK_REALTIME to "
+		      "and fro\n");
+	print_message("# happened: all go on; the others' %llu requests were answered\n",
+		(unsigned long long)stop_others(fx));
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+}
+
+/* A jump over many periods brings one period's share, not that of all of them. */
+static void test_clock_jump_brings_no_bytes(void **state)
+{
+	struct fixture *fx = *state;
+	struct driver_used used;
+	struct guest *g = &fx->guest;
+	uint64_t gpa;
+
+	order(fx);
+	/* A period does not end while this runs, but for the jumps. */
+	daemon_start(&fx->daemon, 1,
+		(const char *[]){"--source-mode", "drbg", "-m", "10000", "-p", "10000000", NULL});
+	guest_init(g, &(struct guest_cfg){0});
+	gpa = guest_alloc(g, 0, 1 << 20);
+	guest_connect(g, fx->daemon.socket[0]);
+	guest_request(g, gpa, 1 << 20, 0);
+	guest_must_take(g, &used);
+	assert_int_equal(used.len_bytes, 10000);
+	for (int64_t periods = 1; periods < 100000; periods *= 10) {
+		guest_request(g, gpa, 1 << 20, 0);
+		guest_assert_quiet(g, 50);
+		__atomic_fetch_add(
+			&fx->faults->monotonic_ns, periods * 10000 * SECOND, __ATOMIC_RELAXED);
+		guest_must_take(g, &used);
+		assert_int_equal(used.len_bytes, 10000);
+	}
+	print_message("# tried: CLOCK_MONOTONIC jumps over 1 to 10,000 periods of a budget\n");
+	print_message("# happened: each jump brought the share of one\n");
+}
+
+/* An lcore that stands still */
+
+static bool stop_thread(pid_t tid)
+{
+	int status;
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
+		assert_true(errno == EPERM || errno == ENOSYS);
+		return false;
+	}
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL), 0);
+	assert_int_equal(waitpid(tid, &status, __WALL), tid);
+	assert_true(WIFSTOPPED(status));
+	return true;
+}
+
+/* The guests of another lcore do not notice; its own wait, and are served when it goes on. */
+static void test_stalled_lcore(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t before[NR_HONEST], after[NR_HONEST];
+	unsigned stalled = 0;
+	pid_t lcore;
+
+	up(fx, (const char *[]){"--lcores", "0,1", NULL});
+	check_others(fx);
+	wait_until_said(fx, "serving 8 guests"); /* the control lcore is ready, too */
+	lcore = thread_find(&fx->daemon, "vrng-lcore-");
+	if (!stop_thread(lcore)) {
+		print_message("# no thread can be stopped here: ptrace is not allowed\n");
+		skip();
+	}
+	sleep_ms(20); /* what it did before */
+	for (unsigned i = 0; i < NR_HONEST; i++)
+		before[i] = __atomic_load_n(&fx->honest[i].nr_answers, __ATOMIC_RELAXED);
+	wait_until_said(fx, "has made no progress for");
+	for (unsigned i = 0; i < NR_HONEST; i++) {
+		after[i] = __atomic_load_n(&fx->honest[i].nr_answers, __ATOMIC_RELAXED);
+		stalled += after[i] <= before[i] + 4; /* what was answered, and not yet taken */
+	}
+	assert_int_equal(stalled, 1);
+	assert_int_equal(ptrace(PTRACE_DETACH, lcore, NULL, NULL), 0);
+	wait_until_said(fx, "goes on");
+	check_others(fx);
+	print_message("# tried: one of two lcores is stopped until the watchdog notices\n");
+	print_message("# happened: its guest waited, the other's got %llu answers meanwhile; then "
+		      "both were served on, %llu requests were answered\n",
+		(unsigned long long)(after[0] - before[0] + after[1] - before[1]),
+		(unsigned long long)stop_others(fx));
+}
+
 #define HOST_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -329,6 +444,9 @@ int main(void)
 		HOST_TEST(test_descriptors_said_once),
 		HOST_TEST(test_socket_cannot_be_made),
 		HOST_TEST(test_directory),
+		HOST_TEST(test_clocks_jump),
+		HOST_TEST(test_clock_jump_brings_no_bytes),
+		HOST_TEST(test_stalled_lcore),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
