@@ -60,9 +60,9 @@ done
 
 build=$(cd "$build" && pwd) || die "no directory $build"
 daemon=$build/app/daemon/dpdk-vhost-rng
-programs=(faults_memory faults_host faults_source)
+programs=(faults_memory faults_host faults_source soak)
 if ((minutes > 0)); then
-    programs=(faults_memory faults_host faults_source restarts)
+    programs=(faults_memory faults_host faults_source restarts soak)
     export VRNG_FAULTS_STRIDE=1 VRNG_RESTARTS=100 VRNG_SOAK_SECONDS=$((minutes * 60))
 fi
 for name in "${programs[@]}"; do

@@ -20,6 +20,12 @@ struct sleeper_cfg {
 	unsigned depth;
 	uint32_t size_bytes; /* of a request, 16 at least */
 	bool may_be_short;   /* the source may have less than that in store */
+	bool packed;
+	unsigned pause_us; /* between an answer and the next request, 0: none */
+
+	/* Looks at an answer's bytes. NULL, or what is wrong with them. Context: the thread */
+	const char *(*judge)(void *arg, const uint8_t *bytes, uint32_t len_bytes);
+	void *arg;
 };
 
 struct sleeper {
