@@ -56,6 +56,11 @@ bool message_is_allowed(uint32_t request)
 	}
 }
 
+bool message_wants_reply(const struct message *m)
+{
+	return m->flags & FLAG_NEED_REPLY;
+}
+
 bool message_is_harmless(uint32_t request)
 {
 	switch (request) {

@@ -43,7 +43,7 @@ struct session {
 	bool enabled;	     /* the ring, by the front-end */
 	bool mem_ok;	     /* the last memory table was accepted, and is sound */
 	bool ring_broken;    /* the ring lied: not served until it is stopped */
-	bool in_message;     /* it is worked on, or was refused by the library */
+	bool in_message;     /* it is worked on, or was refused by the library, which hangs up */
 	bool condemned;	     /* its connection is to end with the message that is worked on */
 	bool call_refused;   /* it was said that its call descriptor is none */
 	struct guard *guard; /* of its memory */
@@ -262,7 +262,8 @@ static void prepare(struct session *s, void *msg)
 	struct message m = message_of(msg);
 
 	settle();
-	s->in_message = true;
+	/* With a reply to it the library goes on, whatever happens: it will not end by this one. */
+	s->in_message = !message_wants_reply(&m);
 	judge_message(s, &m, msg);
 	if (s->condemned) /* by after_message() the latest; the library closes what came with it */
 		message_expect_no_reply(msg);

@@ -37,6 +37,17 @@ static void test_other_ring(void **state)
 	assert_false(message_names_other_ring(&m));
 }
 
+static void test_reply(void **state)
+{
+	struct message m = {.flags = NEED_REPLY};
+
+	assert_true(message_wants_reply(&m));
+	message_expect_no_reply(&m);
+	assert_false(message_wants_reply(&m));
+	m.flags = ~NEED_REPLY;
+	assert_false(message_wants_reply(&m));
+}
+
 static void test_clear(void **state)
 {
 	uint32_t raw[24];
@@ -82,6 +93,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_other_ring),
+		cmocka_unit_test(test_reply),
 		cmocka_unit_test(test_clear),
 		cmocka_unit_test(test_penance),
 	};
