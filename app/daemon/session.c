@@ -247,9 +247,6 @@ static void judge_message(struct session *s, const struct message *m, void *msg)
 		condemn(s, "a message that no feature allows");
 		message_clear(msg);
 		conn_hang_up(&s->conn);
-		/* The library (22.11) keeps a descriptor of it that it can't map. */
-		if (m->request == MSG_SET_INFLIGHT_FD)
-			penance_strike(&s->guest->penance, clock_now_ns());
 	} else if (message_names_other_ring(m)) {
 		condemn(s, "a ring that the device does not have");
 	} else if (!conn_is_read(&s->conn)) {

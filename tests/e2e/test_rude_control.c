@@ -19,6 +19,7 @@
 
 #define NR_STALLS     2	 /* fewer than what closes the socket */
 #define NR_STALLS_MAX 60 /* many more */
+#define MAX_FDS	      (VHOST_USER_MAX_FDS + 1)
 #define GET_INFLIGHT  31
 #define SET_INFLIGHT  32
 
@@ -33,18 +34,18 @@ static int connect_to(const char *path)
 }
 
 /* Send a header and 'len' bytes of payload, with 'nr_fds' descriptors of /dev/null. */
-static void say(
-	int fd, uint32_t request, uint32_t size, const void *payload, size_t len, unsigned nr_fds)
+static void say_flags(int fd, uint32_t request, uint32_t flags, uint32_t size, const void *payload,
+	size_t len, unsigned nr_fds)
 {
 	struct vhost_user_header header = {
-		.request = request, .flags = VHOST_USER_VERSION, .size_bytes = size};
+		.request = request, .flags = VHOST_USER_VERSION | flags, .size_bytes = size};
 	struct iovec iov[] = {{&header, sizeof(header)}, {(void *)payload, len}};
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(VHOST_USER_MAX_FDS * sizeof(int))];
+		char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
 	} control = {.bytes = {0}};
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	int fds[VHOST_USER_MAX_FDS], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int fds[MAX_FDS], null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (unsigned i = 0; i < nr_fds; i++)
 		fds[i] = null;
@@ -58,6 +59,12 @@ static void say(
 	}
 	(void)sendmsg(fd, &msg, MSG_NOSIGNAL);
 	close(null);
+}
+
+static void say(
+	int fd, uint32_t request, uint32_t size, const void *payload, size_t len, unsigned nr_fds)
+{
+	say_flags(fd, request, 0, size, payload, len, nr_fds);
 }
 
 /* Read all that comes until the daemon hangs up. @return how many bytes came */
@@ -140,6 +147,33 @@ static void test_half_a_message(void **state)
 	assert_true(daemon_said(&r->daemon, "its front-end broke a message off"));
 }
 
+/* A message that is refused, with a reply, does not hide the half one after it. */
+static void test_half_after_refused(void **state)
+{
+	struct vhost_user_vring_state three = {.num = 3};
+	struct rude *r = *state;
+	char *log = read_text(r->daemon.log);
+	size_t before = strlen(log);
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	int fd = connect_to(r->daemon.socket[0]);
+	bool said;
+
+	free(log);
+	say_flags(fd, VHOST_USER_SET_VRING_NUM, VHOST_USER_FLAG_NEED_REPLY, sizeof(three), &three,
+		sizeof(three), 0);
+	say(fd, VHOST_USER_SET_VRING_NUM, 8, NULL, 0, 0);
+	assert_int_equal(read_to_end(fd), sizeof(struct vhost_user_header) + 8);
+	do {
+		log = read_text(r->daemon.log);
+		said = strstr(log + before, "its front-end broke a message off") != NULL;
+		free(log);
+		assert_true(now_ms() < deadline_ms);
+	} while (!said);
+	rude_new_guest(r, &(struct guest_cfg){0});
+	rude_recover_by_reconnect(r);
+	honest_stop(&r->honest);
+}
+
 /* Who does it over and over has to stay away, and may come back. */
 static void test_penance(void **state)
 {
@@ -216,6 +250,38 @@ static void test_descriptors_are_closed(void **state)
 	honest_stop(&r->honest);
 }
 
+/*
+ * Descriptors with what is no message, over and over, by a front-end that does not wait for an
+ * answer: more than there is room for, with a length that is none, with half a message. It gets
+ * away with it, as it holds up nobody; but what it sent is closed.
+ */
+static void test_descriptors_of_no_message(void **state)
+{
+	static const uint8_t payload[64];
+	struct rude *r = *state;
+	unsigned before;
+
+	sleep_ms(50);
+	before = count_fds(&r->daemon);
+	for (unsigned i = 0; i < 60; i++) {
+		int fd = connect_to(r->daemon.socket[0]);
+
+		if (i % 3 == 0)
+			say(fd, VHOST_USER_SET_MEM_TABLE, 8, payload, 8, VHOST_USER_MAX_FDS + 1);
+		else if (i % 3 == 1)
+			say(fd, VHOST_USER_SET_MEM_TABLE, 1 << 20, payload, 8, VHOST_USER_MAX_FDS);
+		else
+			say(fd, VHOST_USER_SET_MEM_TABLE, 40, payload, 8, VHOST_USER_MAX_FDS);
+		/* Gone before the daemon looks: nobody to hold to account. */
+		shutdown(fd, SHUT_WR);
+		(void)read_to_end(fd);
+	}
+	assert_fds(&r->daemon, before);
+	rude_new_guest(r, &(struct guest_cfg){0});
+	rude_recover_by_reconnect(r);
+	honest_stop(&r->honest);
+}
+
 /* Memory for the asking, and a mapping of whatever size is claimed. */
 static void test_inflight(void **state)
 {
@@ -259,8 +325,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RUDE_TEST(test_half_a_message), RUDE_TEST(test_answers_never_read),
-		RUDE_TEST(test_descriptors_are_closed), RUDE_TEST(test_inflight),
-		RUDE_TEST(test_other_rings),
+		RUDE_TEST(test_descriptors_are_closed), RUDE_TEST(test_descriptors_of_no_message),
+		RUDE_TEST(test_inflight), RUDE_TEST(test_other_rings),
+		RUDE_TEST(test_half_after_refused),
 		RUDE_TEST(test_penance), /* the last: the socket stays closed for a while */
 	};
 

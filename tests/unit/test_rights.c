@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Descriptors that come with messages: which are let in, and that the others are closed. */
+#include "rights.h"
+
+#include "message.h"
+#include "unit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define HEADER 12
+#define ROOM   8 /* descriptors that the receiver has room for */
+
+struct mail {
+	uint32_t header[3];
+	uint8_t payload[512];
+};
+
+static int ours, theirs, null;
+
+static int setup(void **state)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ours = pair[0];
+	theirs = pair[1];
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_true(null >= 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	close(ours);
+	close(theirs);
+	close(null);
+	return 0;
+}
+
+static unsigned count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* The first 'len' bytes of a message that says that its payload has 'size', with 'n' descriptors.
+ */
+static void post(uint32_t request, uint32_t size, size_t len, unsigned n)
+{
+	struct mail mail = {.header = {request, 1, size}};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(2 * ROOM * sizeof(int))];
+	} control = {.bytes = {0}};
+	struct iovec iov = {&mail, len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (n > 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(n * sizeof(int));
+		for (unsigned i = 0; i < n; i++)
+			memcpy(CMSG_DATA(&control.align) + i * sizeof(int), &null, sizeof(int));
+	}
+	assert_int_equal(sendmsg(theirs, &msg, 0), len);
+}
+
+/* Receive a header as rte_vhost does. @return what the judge says; in '*n' the descriptors left */
+static ssize_t receive(unsigned *n)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(ROOM * sizeof(int))];
+	} control;
+	uint32_t header[3];
+	struct iovec iov = {header, sizeof(header)};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	ssize_t got = recvmsg(ours, &msg, 0);
+	const struct cmsghdr *c;
+
+	assert_true(got > 0);
+	got = rights_judge(ours, &msg, got);
+	c = CMSG_FIRSTHDR(&msg);
+	*n = c == NULL ? 0 : (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	for (unsigned i = 0; i < *n; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+		assert_int_equal(close(fd), 0);
+	}
+	return got;
+}
+
+static void test_whole_messages(void **state)
+{
+	unsigned before = count_fds(), n;
+
+	for (unsigned i = 0; i <= ROOM; i++) {
+		post(MSG_SET_MEM_TABLE, 264, HEADER + 264, i);
+		assert_int_equal(receive(&n), HEADER);
+		assert_int_equal(n, i);
+		assert_int_equal(recv(ours, &(struct mail){0}, 264, 0), 264);
+	}
+	post(MSG_SET_LOG_FD, 0, HEADER, 1);
+	assert_int_equal(receive(&n), HEADER);
+	assert_int_equal(n, 1);
+	assert_int_equal(count_fds(), before);
+}
+
+/* The payload comes a little later; or the peer leaves when it has sent all. */
+static void test_payload_apart(void **state)
+{
+	unsigned n;
+
+	post(MSG_SET_VRING_KICK, 8, HEADER, 1);
+	assert_int_equal(send(theirs, "12345678", 8, 0), 8);
+	shutdown(theirs, SHUT_WR);
+	assert_int_equal(receive(&n), HEADER);
+	assert_int_equal(n, 1);
+}
+
+static void test_too_many(void **state)
+{
+	unsigned before = count_fds(), n;
+
+	post(MSG_SET_MEM_TABLE, 8, HEADER + 8, ROOM + 1);
+	assert_int_equal(receive(&n), -1);
+	assert_int_equal(n, 0);
+	assert_int_equal(count_fds(), before);
+}
+
+static void test_too_long(void **state)
+{
+	static const uint32_t sizes[] = {265, 4096, INT32_MAX, UINT32_MAX};
+	unsigned before = count_fds(), n;
+
+	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+		post(MSG_SET_MEM_TABLE, sizes[i], HEADER, ROOM);
+		assert_int_equal(receive(&n), -1);
+		assert_int_equal(errno, EMSGSIZE);
+		assert_int_equal(n, 0);
+	}
+	assert_int_equal(count_fds(), before);
+}
+
+/* The rest never comes; the peer stays, or goes. */
+static void test_broken_off(void **state)
+{
+	unsigned before = count_fds(), n;
+
+	post(MSG_SET_VRING_CALL, 8, HEADER + 7, 1);
+	assert_int_equal(receive(&n), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(n, 0);
+	assert_int_equal(recv(ours, &(struct mail){0}, 7, 0), 7);
+	post(MSG_SET_VRING_CALL, 8, HEADER + 7, ROOM);
+	shutdown(theirs, SHUT_WR);
+	assert_int_equal(receive(&n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(count_fds(), before);
+}
+
+/* The message goes on without its descriptor. */
+static void test_inflight(void **state)
+{
+	unsigned before = count_fds(), n;
+
+	post(MSG_SET_INFLIGHT_FD, 24, HEADER + 24, 1);
+	assert_int_equal(receive(&n), HEADER);
+	assert_int_equal(n, 0);
+	assert_int_equal(count_fds(), before);
+}
+
+/* What has no descriptors is not looked at. */
+static void test_without(void **state)
+{
+	unsigned n;
+
+	post(MSG_SET_FEATURES, UINT32_MAX, HEADER, 0);
+	assert_int_equal(receive(&n), HEADER);
+}
+
+#define RIGHTS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RIGHTS_TEST(test_whole_messages),
+		RIGHTS_TEST(test_payload_apart),
+		RIGHTS_TEST(test_too_many),
+		RIGHTS_TEST(test_too_long),
+		RIGHTS_TEST(test_broken_off),
+		RIGHTS_TEST(test_inflight),
+		RIGHTS_TEST(test_without),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
