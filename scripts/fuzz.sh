@@ -15,6 +15,7 @@ kept=$top/tests/fuzz/corpus
 # What each target is there for: the files whose lines it should reach.
 declare -A FILES=(
     [budget]='lib/budget.c lib/budget_lend.c'
+    [control]='app/daemon/request.c app/daemon/commands.c'
     [drbg]='lib/drbg.c lib/keystream.c lib/keystream_ipsec_mb.c lib/keystream_libcrypto.c'
     [health]='lib/health.c'
     [options]='app/daemon/options.c app/daemon/spec.c app/common/parse.c'
