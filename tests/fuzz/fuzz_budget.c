@@ -5,7 +5,9 @@
  *  - none gets more than its cap in a period, and that;
  *  - strict sharing without keeping: none gets more than its share, and who asks for all that it
  *    is owed until the period's end gets all of it;
- *  - shares add up to B in each period, and over periods to what each is due.
+ *  - shares add up to B in each period, and over periods to what each is due;
+ *  - fair sharing: when all want all from some moment on, whatever was lent before, all of B is
+ *    given by the period's end, unless caps forbid it.
  */
 #include "fuzz.h"
 
@@ -15,6 +17,8 @@
 #define GUESTS_MAX 8
 #define OPS_MAX	   400
 #define DEPTH_MAX  100000
+#define STEPS	   256 /* of a period in which all want all */
+#define GREEDY_MAX 8   /* such periods in an input: they take long */
 
 static struct bank k;
 static bool strict;
@@ -52,6 +56,7 @@ static void make_terms(struct fuzz_input *in)
 {
 	uint64_t per_period = fuzz_magnitude(in) >> 20; /* the pot holds 44 bits of it */
 	uint32_t total = 0, lo = 0, weights[GUESTS_MAX];
+	unsigned allowed = fuzz_bool(in) ? 7 : 5; /* often nobody keeps anything */
 
 	per_period += per_period == 0;
 	if (fuzz_below(in, 16) == 0)
@@ -60,7 +65,7 @@ static void make_terms(struct fuzz_input *in)
 		total += weights[g] = 1 + fuzz_below(in, k.n_guests > 4 ? 100 : 12);
 	for (unsigned g = 0; g < k.n_guests; g++) {
 		struct budget_terms *t = &guests[g].next;
-		unsigned rules = fuzz_u8(in);
+		unsigned rules = fuzz_u8(in) & allowed;
 
 		*t = (struct budget_terms){.per_period = per_period,
 			.weight_lo = lo,
@@ -68,6 +73,8 @@ static void make_terms(struct fuzz_input *in)
 			.weight_total = total,
 			.cap = rules & 1 ? 1 + fuzz_magnitude(in) / 2 : BUDGET_UNLIMITED,
 			.depth = rules & 2 ? fuzz_u16(in) : 0};
+		if (rules & 4 && per_period != BUDGET_UNLIMITED) /* a little more than its share */
+			t->cap = 1 + budget_share(t, 0) + fuzz_u16(in);
 		lo += weights[g];
 		check_rotation(t, fuzz_u16(in));
 		if (t->depth > guests[g].depth_max)
@@ -90,7 +97,7 @@ static void set_up(struct fuzz_input *in)
 	make_terms(in);
 	next_from = 0;
 	for (unsigned g = 0; g < k.n_guests; g++) {
-		guests[g].once = fuzz_bool(in) ? fuzz_u16(in) : 0;
+		guests[g].once = how & 4 && fuzz_bool(in) ? fuzz_u16(in) : 0;
 		budget_open(&k.guests[g], &guests[g].next, guests[g].once);
 		bank_join(&k, g, g % n_lcores);
 	}
@@ -174,9 +181,46 @@ static void take_all(unsigned g, uint64_t now_ns)
 	count(g, may);
 }
 
+/* Must all of B be given in this period? Not what caps forbid, or what was kept would hide. */
+static bool all_is_due(void)
+{
+	bool free = false;
+
+	for (unsigned g = 0; g < k.n_guests; g++) {
+		if (guests[g].once > 0 || guests[g].depth_max > 0)
+			return false;
+		free |= guests[g].terms.cap == BUDGET_UNLIMITED;
+	}
+	return free && !strict && guests[0].terms.per_period != BUDGET_UNLIMITED;
+}
+
+/* To the period's end all want all that they can get. */
+static void be_greedy(uint64_t now_ns)
+{
+	uint64_t start = now_ns - now_ns % PERIOD_NS, end = start + PERIOD_NS;
+	/* What is found later than this, there may be no time to hand on. */
+	bool in_time = now_ns - start < PERIOD_NS / 4 * 3;
+
+	for (; now_ns < end; now_ns += PERIOD_NS / STEPS) {
+		for (unsigned l = 0; l < k.n_lcores; l++)
+			budget_advance(&k.lcores[l], now_ns);
+		for (unsigned g = 0; g < k.n_guests; g++) {
+			uint64_t may = bank_ask(&k, g, now_ns);
+
+			if (may == BUDGET_UNLIMITED)
+				return;
+			budget_charge(bank_of(&k, g), &k.guests[g], may);
+			count(g, may);
+		}
+	}
+	if (in_time && all_is_due())
+		FUZZ_CHECK(now.sum == guests[0].terms.per_period);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
+	unsigned n_greedy = 0;
 	uint64_t now_ns = 0;
 
 	set_up(&in);
@@ -204,6 +248,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 5:
 			change(&in, now_ns);
+			break;
+		case 6:
+			if (n_greedy++ == GREEDY_MAX)
+				break;
+			be_greedy(now_ns);
+			now_ns += PERIOD_NS - 1 - now_ns % PERIOD_NS;
 			break;
 		default:
 			take(&in, g, now_ns);
