@@ -103,7 +103,7 @@ run_all | awk -v form="$form" '
     }
     function result(verdict, name,   i) {
         if (verdict == "FAILED")
-            failed++
+            failed = told = 1
         if (n == 0 || verdict != "")
             row(verdict, name, verdict == "" ? "as it must" : "see what the test says")
         for (i = 1; verdict == "" && i <= n; i++)
@@ -125,8 +125,9 @@ run_all | awk -v form="$form" '
         next
     }
     /^# program .* ended with / {
-        if ($NF != 0 && !failed)
+        if ($NF != 0 && !told)
             result("FAILED", "test_" $3 " ended with " $NF)
+        told = n = 0
         next
     }
     /[Ee][Rr][Rr][Oo][Rr]/ { print >"/dev/stderr" }

@@ -30,6 +30,7 @@ struct one {
 	struct guest guest;
 	uint64_t gpa; /* of a buffer */
 	bool honest;  /* since it connected */
+	bool noisy;   /* its memory is full of noise */
 	bool away;    /* w: thread, r: main */
 	struct crowd_counts counts;
 	const char *complaint;
@@ -114,6 +115,7 @@ static void scribble(struct one *o)
 	struct guest *g = &o->guest;
 
 	lie(o);
+	o->noisy = true;
 	lies_scribble(g, 1 + chance(o, 100), &o->seed);
 	if (frontend_stop_ring(g->fe, NULL) != 0)
 		return;
@@ -124,8 +126,15 @@ static void scribble(struct one *o)
 
 static void talk_nonsense(struct one *o)
 {
+	const char *what;
+
+	/* As lies want it: a queue that is empty, and memory in which there is no other. */
+	if (o->noisy || frontend_stop_ring(o->guest.fe, NULL) != 0)
+		return;
 	lie(o);
-	lies[chance(o, lies_nr)].tell(&o->guest);
+	driver_reset(&o->guest.drv);
+	if (!lies_tell(&o->guest, chance(o, lies_nr), &what))
+		o->complaint = what;
 }
 
 /* The region that the daemon is about to write to, and this process never touches. */
@@ -210,6 +219,7 @@ static void live(struct one *o)
 	guest_init(g, &guest);
 	o->gpa = guest_alloc(g, 0, BUF_BYTES);
 	o->honest = true;
+	o->noisy = false;
 	if (guest_attach(g, &cfg) != 0) {
 		count(&o->counts.refusals);
 		guest_fini(g);

@@ -3,8 +3,6 @@
  * Many guests that come and go, each in a thread of its own: they ask and are answered, lie in
  * their rings and over their sockets, take their memory away, stop in the middle of a message, and
  * die at any moment. What they get of the source is judged, too, when they were honest.
- *
- * What a lie makes of an assertion (see lies.h) ends the program, since it is no test's thread.
  */
 #ifndef E2E_CROWD_H
 #define E2E_CROWD_H

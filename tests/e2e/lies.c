@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What no daemon may believe was believed. Of the thread that lies. */
+static __thread bool believed;
+
 void lies_send(struct guest *g, uint32_t request, const void *payload, uint32_t len_bytes,
 	const int *fds, unsigned nr_fds)
 {
@@ -67,14 +70,14 @@ static void start_anyway(struct guest *g, bool with_num)
 }
 
 /* Ask, as long as there are descriptors; a ring that can't be right must not be served. */
-static void assert_unserved(struct guest *g)
+static void check_unserved(struct guest *g)
 {
 	uint16_t before = driver_resume_base(&g->drv);
 
 	if (g->drv.nr_free > 0)
 		guest_request(g, g->scratch_gpa, 64, 0);
 	sleep_ms(1);
-	assert_int_equal(driver_resume_base(&g->drv), before);
+	believed = believed || driver_resume_base(&g->drv) != before;
 }
 
 /* Lies about the ring */
@@ -92,21 +95,21 @@ static void lie_num_3(struct guest *g)
 {
 	send_state(g, VHOST_USER_SET_VRING_NUM, 0, 3);
 	start_anyway(g, false);
-	assert_unserved(g);
+	check_unserved(g);
 }
 
 static void lie_num_0(struct guest *g)
 {
 	send_state(g, VHOST_USER_SET_VRING_NUM, 0, 0);
 	start_anyway(g, false);
-	assert_unserved(g);
+	check_unserved(g);
 }
 
 static void lie_num_raised(struct guest *g)
 {
 	start_anyway(g, true);
 	send_state(g, VHOST_USER_SET_VRING_NUM, 0, 32768);
-	assert_unserved(g);
+	check_unserved(g);
 	g->drv.avail->idx = (uint16_t)(g->drv.avail->idx + 20000);
 	sleep_ms(2);
 }
@@ -131,7 +134,7 @@ static void lie_base(struct guest *g)
 		send_state(g, VHOST_USER_SET_VRING_BASE, 0, bases[i]);
 		/* From there to the avail index must not be more than there are entries. */
 		if (behind > g->drv.cfg.size)
-			assert_unserved(g);
+			check_unserved(g);
 		else
 			guest_request(g, g->scratch_gpa, 64, 0);
 		sleep_ms(1);
@@ -174,7 +177,7 @@ static void lie_addresses(struct guest *g)
 			: i % 3 == 1 ? &addr.avail_user_addr
 				     : &addr.used_user_addr) = wrong[i / 3];
 		send_addr(g, &addr);
-		assert_unserved(g);
+		check_unserved(g);
 	}
 	/* All three areas in one place. */
 	good.avail_user_addr = good.used_user_addr = good.desc_user_addr;
@@ -374,7 +377,10 @@ static void lie_reset_owner(struct guest *g)
 	}
 }
 
-const struct lie lies[] = {
+static const struct {
+	const char *what;
+	void (*tell)(struct guest *g);
+} lies[] = {
 	{"ring sizes that are none", lie_num},
 	{"ring size 3", lie_num_3},
 	{"ring size 0", lie_num_0},
@@ -398,6 +404,14 @@ const struct lie lies[] = {
 };
 
 const unsigned lies_nr = ARRAY_SIZE(lies);
+
+bool lies_tell(struct guest *g, unsigned i, const char **what)
+{
+	*what = lies[i].what;
+	believed = false;
+	lies[i].tell(g);
+	return !believed;
+}
 
 /* Lies in the ring */
 

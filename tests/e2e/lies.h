@@ -9,16 +9,18 @@
 
 #include "guest.h"
 
-struct lie {
-	const char *what;
-	/* Its memory is shared, its ring need not run. It has two regions and no more than 16
-	 * entries. Fails the test when it was believed what must not be. */
-	void (*tell)(struct guest *g);
-};
-
-/** About the protocol. */
-extern const struct lie lies[];
+/** How many there are about the protocol. */
 extern const unsigned lies_nr;
+
+/**
+ * Tell lie number 'i'. The guest's memory is shared, its ring need not run. It has two regions,
+ * full of zeros but for a queue of 16 that is empty.
+ *
+ * @param what  its name
+ * @return      false when something was believed that must not be: a ring that cannot be right was
+ *              served
+ */
+bool lies_tell(struct guest *g, unsigned i, const char **what);
 
 /** Send with NEED_REPLY, whatever was negotiated, and take whatever comes of it. */
 void lies_send(struct guest *g, uint32_t request, const void *payload, uint32_t len_bytes,

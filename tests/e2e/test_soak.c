@@ -99,7 +99,7 @@ static void fail_if_any_complains(struct fixture *fx)
 	const char *complaint = crowd_counts(fx->crowd, &counts);
 
 	if (complaint != NULL)
-		fail_msg("the crowd: %s", complaint);
+		fail_msg("one of the crowd: %s", complaint);
 }
 
 /* Each honest guest has had an answer since the last time, and nobody complains. */
