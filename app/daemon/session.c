@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "session.h"
 
-#include "caller.h"
 #include "clock.h"
 #include "conn.h"
 #include "guard.h"
@@ -10,6 +9,7 @@
 #include "message.h"
 #include "placement.h"
 #include "session_mem.h"
+#include "session_serve.h"
 #include "vhost_thread.h"
 #include "worker.h"
 
@@ -23,35 +23,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUESTQ 0 /* the only virtqueue (virtio 1.3 §5.4.2) */
-
 /*
  * How long the library's thread, which is everybody's, waits for the rest of a message whose head
  * has come, or for room to answer. Front-ends send messages whole, and read the answers.
  */
 #define WAIT_MS 20
-
-#define FEATURE(bit) (UINT64_C(1) << (bit))
-
-struct session {
-	struct guest *guest;
-	struct session
-		*older; /* of the same guest: its connection ended, which is yet to be seen */
-	struct conn conn;
-	int vid;
-	bool running;	     /* between new_device and destroy_device */
-	bool enabled;	     /* the ring, by the front-end */
-	bool mem_ok;	     /* the last memory table was accepted, and is sound */
-	bool ring_broken;    /* the ring lied: not served until it is stopped */
-	bool in_message;     /* it is worked on, or was refused by the library, which hangs up */
-	bool condemned;	     /* its connection is to end with the message that is worked on */
-	bool call_refused;   /* it was said that its call descriptor is none */
-	struct guard *guard; /* of its memory */
-	bool attached;	     /* the guest is with its worker, by this session */
-	bool placed;	     /* the guest has the worker that suits its memory */
-	const char *refused; /* what the log last said was wrong with the ring */
-	uint64_t requests_before, bytes_before; /* counters when the front-end came */
-};
 
 /* Fixed by session_init() before rte_vhost has callbacks to make. */
 static struct guest_table *guests;
@@ -78,155 +54,6 @@ static struct session *find(int vid)
 	return sessions[vid];
 }
 
-static void set_state(struct guest *g, enum guest_state state)
-{
-	__atomic_store_n(&g->state, (uint32_t)state, __ATOMIC_RELAXED);
-}
-
-/* Setting up what the lcore works on */
-
-/* Who can be called without waiting: see caller.h. */
-static void load_call(struct session *s, int fd)
-{
-	static struct log_limit calls;
-	bool ok = fd < 0 || caller_can_call(fd);
-
-	s->guest->call_fd = ok ? fd : -1;
-	if (!ok && !s->call_refused)
-		LOG_LIMITED(&calls, WARNING,
-			"guest %s: its call descriptor is not an eventfd: it is served, but never "
-			"called",
-			s->guest->spec.name);
-	s->call_refused = !ok;
-}
-
-/*
- * For dirty_log, when the guest is migrated. The log stays where it is as long as the guest is
- * attached: before_message().
- */
-static void mark_dirty(void *arg, uint64_t gpa, uint64_t len_bytes)
-{
-	const struct guest *g = arg;
-
-	/* The log is the front-end's, too, and may be taken away. */
-	guard_expect(g->guard);
-	rte_vhost_log_write(g->vid, gpa, len_bytes);
-	guard_expect(NULL);
-}
-
-static const char *load_ring(struct session *s)
-{
-	struct guest *g = s->guest;
-	int vid = s->vid;
-	struct virtq_config cfg = {0};
-	struct rte_vhost_vring vring;
-	const char *why;
-	uint64_t features;
-
-	if (rte_vhost_get_negotiated_features(vid, &features) != 0 ||
-		rte_vhost_get_vhost_vring(vid, REQUESTQ, &vring) != 0 ||
-		rte_vhost_get_vring_base(vid, REQUESTQ, &cfg.last_avail, &cfg.last_used) != 0)
-		return "no ring";
-	if (vring.size > VIRTQ_SIZE_MAX)
-		return "ring size is larger than 32768";
-	cfg.size = (uint16_t)vring.size;
-	cfg.desc = vring.desc;
-	cfg.avail = vring.avail;
-	cfg.used = vring.used;
-	cfg.packed = features & FEATURE(VIRTIO_F_RING_PACKED);
-	cfg.event_idx = features & FEATURE(VIRTIO_RING_F_EVENT_IDX);
-	cfg.indirect = features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
-	g->vid = vid;
-	if (features & FEATURE(VHOST_F_LOG_ALL)) {
-		g->log = (struct dirty_log){mark_dirty, g};
-		cfg.log = &g->log;
-	}
-	if (rng_device_start(&g->dev, &cfg, &why) != 0)
-		return why;
-	if (cfg.packed && virtq_packed_find_base(&g->dev.vq))
-		LOG_LIMITED(&traffic, INFO,
-			"guest %s: its packed ring goes on where the ring itself says, at "
-			"descriptor %u: its front-end has lost the place",
-			g->spec.name, g->dev.vq.cfg.last_avail & ~VIRTQ_WRAP);
-	load_call(s, vring.callfd);
-	kick_init(&g->kick, vring.kickfd);
-	/* What was completed before may be unknown to the driver. */
-	g->dev.call_owed = virtq_wants_call(&g->dev.vq);
-	return NULL;
-}
-
-static void refuse(struct session *s, const char *why)
-{
-	if (s->refused == NULL || strcmp(why, s->refused) != 0)
-		LOG_LIMITED(&limit, WARNING, "guest %s: not served: %s", s->guest->spec.name, why);
-	s->refused = why;
-}
-
-/* End this connection: what it said last leaves nothing that could be served, or trusted. */
-static void condemn(struct session *s, const char *why)
-{
-	if (!s->condemned)
-		refuse(s, why);
-	s->condemned = true;
-}
-
-/* Hand the guest to its lcore if all is as it must be. */
-static void resume(struct session *s)
-{
-	struct guest *g = s->guest;
-	const char *why;
-
-	if (s->attached || !s->running || !s->enabled || !s->mem_ok || s->ring_broken ||
-		s->condemned || guard_is_hit(s->guard) || g->session != s)
-		return;
-	why = session_mem_load(s->vid, &g->dev.mem);
-	if (why != NULL) {
-		/* It was sound when it came; nothing that is said later will mend it. */
-		condemn(s, why);
-		conn_hang_up(&s->conn);
-		return;
-	}
-	why = load_ring(s);
-	if (why != NULL) {
-		refuse(s, why);
-		return;
-	}
-	s->refused = NULL;
-	if (!s->placed)
-		placement_choose(g);
-	s->placed = true;
-	g->guard = s->guard;
-	s->attached = true;
-	/* Before its first request can have been answered. */
-	set_state(g, GUEST_SERVED);
-	worker_attach(g->worker, g);
-}
-
-/* Take the guest back: from here on nothing of ours touches its memory. */
-static void suspend(struct session *s)
-{
-	struct guest *g = s->guest;
-	const struct virtq_config *ring = &g->dev.vq.cfg;
-
-	if (!s->attached)
-		return;
-	worker_detach(g->worker, g);
-	set_state(g, GUEST_CONNECTED);
-	s->attached = false;
-	s->ring_broken = g->dev.vq.broken != NULL;
-	/* The library answers GET_VRING_BASE with its own indices. */
-	rte_vhost_set_vring_base(s->vid, REQUESTQ, ring->last_avail, ring->last_used);
-}
-
-/* The front-end's ring stops, or it is gone. */
-static void stop(struct session *s)
-{
-	suspend(s);
-	s->running = false;
-	s->ring_broken = false;
-	s->refused = NULL;
-}
-
 /* Messages */
 
 /* after_message() is not called for what was refused: then the memory is unknown, or gone. */
@@ -237,20 +64,20 @@ static void settle(void)
 	changing = NULL;
 	guard_expect(NULL);
 	if (s != NULL)
-		condemn(s, "its memory table was refused");
+		session_condemn(s, "its memory table was refused");
 }
 
 /* Look at a message, and at who sent it, before the library does. */
 static void judge_message(struct session *s, const struct message *m, void *msg)
 {
 	if (!message_is_allowed(m->request)) {
-		condemn(s, "a message that no feature allows");
+		session_condemn(s, "a message that no feature allows");
 		message_clear(msg);
 		conn_hang_up(&s->conn);
 	} else if (message_names_other_ring(m)) {
-		condemn(s, "a ring that the device does not have");
+		session_condemn(s, "a ring that the device does not have");
 	} else if (!conn_is_read(&s->conn)) {
-		condemn(s, "its front-end reads no answers");
+		session_condemn(s, "its front-end reads no answers");
 	}
 }
 
@@ -266,7 +93,7 @@ static void prepare(struct session *s, void *msg)
 		message_expect_no_reply(msg);
 	if (message_is_harmless(m.request))
 		return;
-	suspend(s);
+	session_suspend(s);
 	/* The library says so only after it has acknowledged the message. */
 	if (m.request == MSG_SET_VRING_ENABLE && m.index == REQUESTQ && m.num == 0)
 		s->enabled = false;
@@ -299,7 +126,7 @@ static void judge_memory(struct session *s)
 
 	s->mem_ok = why == NULL;
 	if (why != NULL)
-		condemn(s, why);
+		session_condemn(s, why);
 }
 
 static enum rte_vhost_msg_result conclude(struct session *s, void *msg)
@@ -315,11 +142,11 @@ static enum rte_vhost_msg_result conclude(struct session *s, void *msg)
 	if (request == MSG_RESET_OWNER) /* the library has unmapped it */
 		guard_cover(s->guard, NULL, 0);
 	if (guard_is_hit(s->guard))
-		condemn(s, guard_fault);
+		session_condemn(s, guard_fault);
 	if (s->guest->session == s && !s->condemned) {
 		if (request == MSG_SET_MEM_TABLE)
 			judge_memory(s);
-		resume(s);
+		session_resume(s);
 	}
 	/* The library closes what came with a message that nobody handled, and then hangs up. */
 	if (!s->condemned || !message_is_allowed(request))
@@ -402,7 +229,7 @@ static bool may_connect(struct guest *g)
 			g->spec.name, g->spec.path);
 		return false;
 	}
-	stop(g->session);
+	session_stop(g->session);
 	return true;
 }
 
@@ -445,7 +272,7 @@ static int begin_session(struct guest *g, int vid)
 	s->requests_before = stats_read(&g->dev.stats.requests);
 	s->bytes_before = stats_read(&g->dev.stats.bytes);
 	g->session = s;
-	set_state(g, GUEST_CONNECTED);
+	session_set_state(g, GUEST_CONNECTED);
 	sessions[vid] = s;
 	worker_reseed(g->worker, false);
 	LOG_LIMITED(
@@ -471,7 +298,7 @@ static void end_session(struct session *s)
 	struct guest *g = s->guest;
 	struct session **link = &g->session;
 
-	suspend(s);
+	session_suspend(s);
 	if (changing == s)
 		changing = NULL;
 	guard_close(s->guard);
@@ -480,7 +307,7 @@ static void end_session(struct session *s)
 		link = &(*link)->older;
 	*link = s->older;
 	if (g->session == NULL)
-		set_state(g, GUEST_ALONE);
+		session_set_state(g, GUEST_ALONE);
 	if (sessions[s->vid] == s)
 		sessions[s->vid] = NULL;
 	LOG_LIMITED(&traffic, INFO,
@@ -521,7 +348,7 @@ static void run(struct session *s)
 
 	s->running = true;
 	s->placed = false;
-	resume(s);
+	session_resume(s);
 	if (s->attached)
 		LOG_LIMITED(&traffic, INFO, "guest %s: served by lcore %u, %sring of %u",
 			g->spec.name, worker_lcore(g->worker),
@@ -537,8 +364,8 @@ static int on_new_device(int vid)
 	if (s != NULL)
 		run(s);
 	pthread_mutex_unlock(&sessions_lock);
-	/* Fine, too, when the ring was refused: the next message may mend it, and resume() tries
-	 * again. */
+	/* Fine, too, when the ring was refused: the next message may mend it, and session_resume()
+	 * tries again. */
 	return s != NULL ? 0 : -1;
 }
 
@@ -549,7 +376,7 @@ static void on_destroy_device(int vid)
 	pthread_mutex_lock(&sessions_lock);
 	s = find(vid);
 	if (s != NULL)
-		stop(s);
+		session_stop(s);
 	pthread_mutex_unlock(&sessions_lock);
 }
 
@@ -564,9 +391,9 @@ static int on_vring_state_changed(int vid, uint16_t queue, int enable)
 	if (s != NULL) {
 		s->enabled = enable;
 		if (enable)
-			resume(s);
+			session_resume(s);
 		else
-			suspend(s);
+			session_suspend(s);
 	}
 	pthread_mutex_unlock(&sessions_lock);
 	return 0;
@@ -642,10 +469,10 @@ void session_pin(struct guest *g, struct worker *to)
 	attached = s != NULL && s->attached;
 	if (to != NULL && to != g->worker) {
 		if (attached)
-			suspend(s);
+			session_suspend(s);
 		placement_move(g, to);
 		if (attached)
-			resume(s);
+			session_resume(s);
 	}
 	pthread_mutex_unlock(&sessions_lock);
 }

@@ -3,8 +3,8 @@
 #define VRNG_SESSION_H
 
 /*
- * The front-ends' side: sockets and protocol, by rte_vhost. With session_mem.c, listener.c and
- * vhost_thread.c the only module that knows rte_vhost.
+ * The front-ends' side: sockets and protocol, by rte_vhost. With session_mem.c,
+ * session_serve.c, listener.c and vhost_thread.c the only module that knows rte_vhost.
  *
  * A session is one connection. While its front-end has the ring running and enabled, and what it
  * set up is sound, the guest of its socket is attached to a worker. Before any message that could
