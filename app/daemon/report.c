@@ -3,6 +3,7 @@
 
 #include "budget.h"
 #include "clock.h"
+#include "idle.h"
 #include "names.h"
 #include "refused.h"
 #include "request.h"
@@ -38,16 +39,32 @@ json_t *report_guest(const struct guest *g)
 {
 	const struct spec *spec = &g->spec;
 	const char *fault = guest_fault(g);
-	json_t *guest = json_pack("{s:s, s:o, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
-		"name", spec->name, "socket", request_text(spec->path), "state",
-		names_guest_state(guest_state(g)), "lcore", number(guest_lcore(g)), "pinned",
-		spec->lcore != SPEC_ANY_LCORE, "weight", number(spec->weight), "cap",
-		limit(spec->cap), "burst", number(spec->burst), "age_s",
-		number((clock_now_ns() - g->added_ns) / 1000000000u), "broken",
+	json_t *guest = json_pack(
+		"{s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "name",
+		spec->name, "socket", request_text(spec->path), "mode",
+		spec->client ? "client" : "server", "state", names_guest_state(guest_state(g)),
+		"lcore", number(guest_lcore(g)), "pinned", spec->lcore != SPEC_ANY_LCORE, "weight",
+		number(spec->weight), "cap", limit(spec->cap), "burst", number(spec->burst),
+		"age_s", number((clock_now_ns() - g->added_ns) / 1000000000u), "broken",
 		fault != NULL ? json_string(fault) : json_null(), "draining", g->draining,
 		"counters", report_counters(&g->dev.stats));
 
 	return guest;
+}
+
+/* Nanoseconds in each state; null: they are not counted. */
+static void report_times(json_t *lcore, const struct idle_stats *s)
+{
+	static const char *const names[IDLE_STATES] = {
+		[IDLE_BUSY] = "busy_ns",
+		[IDLE_SPINNING] = "spinning_ns",
+		[IDLE_PAUSING] = "pausing_ns",
+		[IDLE_SLEEPING] = "sleeping_ns",
+		[IDLE_BLOCKED] = "blocked_ns",
+	};
+
+	for (unsigned i = 0; i < IDLE_STATES; i++)
+		json_object_set_new(lcore, names[i], s != NULL ? counter(&s->ns[i]) : json_null());
 }
 
 static json_t *report_lcores(const struct daemon *d)
@@ -60,14 +77,16 @@ static json_t *report_lcores(const struct daemon *d)
 		const struct intake_stats *tap = service_tap(d->service, i);
 		int cpu = eal_lcore_cpu(worker_lcore(workers[i]));
 
-		json_array_append_new(
-			list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "lcore",
-				      number(worker_lcore(workers[i])), "cpu",
-				      cpu >= 0 ? json_integer(cpu) : json_null(), "guests",
-				      number(worker_load(workers[i])), "reseeds",
-				      counter(&s->reseeds), "generated", counter(&s->generated),
-				      "overdue", stats_read(&s->overdue) != 0, "drawn",
-				      tap != NULL ? counter(&tap->bytes) : json_null()));
+		json_t *lcore = json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "lcore",
+			number(worker_lcore(workers[i])), "cpu",
+			cpu >= 0 ? json_integer(cpu) : json_null(), "guests",
+			number(worker_load(workers[i])), "reseeds", counter(&s->reseeds),
+			"generated", counter(&s->generated), "overdue",
+			stats_read(&s->overdue) != 0, "drawn",
+			tap != NULL ? counter(&tap->bytes) : json_null());
+
+		report_times(lcore, worker_idle_stats(workers[i]));
+		json_array_append_new(list, lcore);
 	}
 	return list;
 }

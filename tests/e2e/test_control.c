@@ -127,6 +127,7 @@ static void test_counters(void **state)
 	guest = the_guest(fx, "1");
 	assert_string_equal(text(guest, "state"), "alone");
 	assert_string_equal(text(guest, "socket"), fx->daemon.socket[1]);
+	assert_string_equal(text(guest, "mode"), "server");
 	json_decref(guest);
 	serve(fx, fx->daemon.socket[1]);
 	guest = the_guest(fx, "1");
@@ -376,6 +377,39 @@ static void test_reseed(void **state)
 	assert_true(after > before);
 }
 
+/* The sockets of --client are the front-ends', and whoever writes their options must know. */
+static void test_client_mode(void **state)
+{
+	struct fixture *fx = *state;
+	json_t *guest;
+
+	START("-s", fx->daemon.prefix, "--client");
+	guest = the_guest(fx, "0");
+	assert_string_equal(text(guest, "mode"), "client");
+	json_decref(guest);
+}
+
+/* An lcore that serves and then has nothing to do says how long it did either. */
+static void test_times(void **state)
+{
+	struct fixture *fx = *state;
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	json_int_t busy = 0, idle = 0;
+
+	START("-s", fx->daemon.prefix, "--idle", "adaptive");
+	serve(fx, fx->daemon.socket[0]);
+	while (busy == 0 || idle == 0) {
+		json_t *status = ASK("{\"command\": \"status\"}");
+		const json_t *lcore = json_array_get(json_object_get(status, "lcores"), 0);
+
+		busy = client_number(lcore, "busy_ns");
+		idle = client_number(lcore, "spinning_ns") + client_number(lcore, "blocked_ns");
+		json_decref(status);
+		guest_assert_served(&fx->guest);
+		assert_true(now_ms() < deadline_ms);
+	}
+}
+
 static void test_log_level(void **state)
 {
 	struct fixture *fx = *state;
@@ -455,6 +489,8 @@ int main(void)
 		CONTROL_TEST(test_client_that_stalls),
 		CONTROL_TEST(test_many_clients),
 		CONTROL_TEST(test_reseed),
+		CONTROL_TEST(test_client_mode),
+		CONTROL_TEST(test_times),
 		CONTROL_TEST(test_log_level),
 		CONTROL_TEST(test_drain_guest),
 		CONTROL_TEST(test_drain_and_think_again),
