@@ -34,7 +34,7 @@ apt()
 clean_up()
 {
     [[ -z $daemon ]] || kill -KILL "$daemon" 2>/dev/null || true
-    rm -f "$run_dir"/rng.sock* /run/dpdk-vhost-rng/rng.sock*
+    rm -f "$run_dir"/rng.sock* /run/dpdk-vhost-rng/{rng,control}.sock*
     [[ ! -x /usr/bin/dpdk-vhost-rng-setup.sh ]] || dpdk-vhost-rng-setup.sh --undo >/dev/null || true
     ! getent group vrngtest >/dev/null || groupdel vrngtest
 }
@@ -71,6 +71,11 @@ serve()
         --output /tmp/bytes >/tmp/bench.log || die "the bench found: $(cat /tmp/bench.log)"
     [[ $(stat -c %s /tmp/bytes) == 4096000 ]] ||
         die "$(stat -c %s /tmp/bytes) bytes came, not 4096000: $what"
+    if [[ -S ${socket%/*}/control.sock ]]; then
+        dpdk-vhost-rng-ctl.py --control-socket "${socket%/*}/control.sock" --status >/tmp/ctl.log ||
+            die "dpdk-vhost-rng-ctl.py failed: $what"
+        grep -q 'Guests: 1' /tmp/ctl.log || die "$(cat /tmp/ctl.log): $what"
+    fi
     [[ $(stat -c %G "$socket") == "$group" ]] || die "$socket is not of group $group: $what"
     kill -TERM "$daemon"
     wait "$daemon" || die "the daemon ended with status $?: $what"

@@ -83,6 +83,21 @@ def _(env):
     assert not outside, f'installed outside of the prefix: {outside}'
 
 
+@suite.case('the scripts run where they were installed, also in a root that is not /')
+def _(env):
+    for script in ('dpdk-vhost-rng-setup.sh', 'dpdk-vhost-rng-ctl.py'):
+        done = subprocess.run([env.root + env.bindir + '/' + script, '--help'],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=60, check=False, env={'PATH': os.environ['PATH']})
+        assert done.returncode == 0 and f'usage: {script}' in done.stdout, done.stdout
+    private = env.path('share/dpdk-vhost-rng/ctl')
+    there = set(os.listdir(private))
+    ours = {name for name in os.listdir(os.path.join(HERE, '../../scripts/ctl'))
+            if name.endswith('.py')}
+    assert there == ours, f'{private} has {there}, scripts/ctl has {ours}'
+    assert os.path.exists(env.path('share/bash-completion/completions/dpdk-vhost-rng-ctl.py'))
+
+
 @suite.case('no variable is left in a unit')
 def _(env):
     for name in UNITS:

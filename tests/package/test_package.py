@@ -65,7 +65,10 @@ class Package:
 def _(package):
     there = {name for _, name in package.files()}
     for name in ('/usr/bin/dpdk-vhost-rng', '/usr/bin/dpdk-vhost-rng-bench',
-                 '/usr/bin/dpdk-vhost-rng-setup.sh',
+                 '/usr/bin/dpdk-vhost-rng-setup.sh', '/usr/bin/dpdk-vhost-rng-ctl.py',
+                 '/usr/share/dpdk-vhost-rng/ctl/main.py',
+                 '/usr/share/bash-completion/completions/dpdk-vhost-rng-ctl.py',
+                 '/usr/share/man/man8/dpdk-vhost-rng-ctl.8.gz',
                  '/usr/share/man/man8/dpdk-vhost-rng.8.gz',
                  '/usr/share/man/man1/dpdk-vhost-rng-bench.1.gz',
                  '/usr/share/doc/dpdk-vhost-rng/README.md',
