@@ -17,6 +17,7 @@ struct rng_stats {
 	uint64_t throttled;  /* times that a guest with work came to have no allowance */
 	uint64_t starved;    /* times that a guest with work found no bytes */
 	uint64_t broken;     /* rings found to lie */
+	uint64_t kicks;	     /* of its driver, that woke an lcore */
 };
 
 /** Count 'n' more. Context: the writer. A plain add that readers never see half done. */
