@@ -7,6 +7,7 @@
 int bell_init(struct bell *b)
 {
 	b->armed = 0;
+	b->rung_ns = 0;
 	b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return b->fd < 0 ? -errno : 0;
 }

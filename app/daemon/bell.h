@@ -15,6 +15,8 @@
  * sleeper sees the change, or the other one sees that it may be asleep.
  */
 
+#include "clock.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +31,8 @@ struct bell {
 
 	/* The sleeper, and those who ring: rw. What it waits for; 0: it is awake, or was woken. */
 	uint32_t armed;
+
+	uint64_t rung_ns; /* whoever woke it: wo, the sleeper: ro. When that was */
 };
 
 /** @return 0 or a negative errno */
@@ -46,8 +50,16 @@ static inline void bell_ring(struct bell *b, uint32_t reasons)
 	if ((__atomic_load_n(&b->armed, __ATOMIC_RELAXED) & reasons) == 0)
 		return;
 	/* Of several who ring at once, one is enough. */
-	if (__atomic_exchange_n(&b->armed, 0, __ATOMIC_RELAXED) != 0)
-		eventfd_write(b->fd, 1);
+	if (__atomic_exchange_n(&b->armed, 0, __ATOMIC_RELAXED) == 0)
+		return;
+	__atomic_store_n(&b->rung_ns, clock_now_ns(), __ATOMIC_RELAXED);
+	eventfd_write(b->fd, 1);
+}
+
+/** When it was woken last. Context: the sleeper, when 'fd' is readable. */
+static inline uint64_t bell_rung_ns(const struct bell *b)
+{
+	return __atomic_load_n(&b->rung_ns, __ATOMIC_RELAXED);
 }
 
 /** Does the sleeper wait, as far as can be seen? Context: any. */

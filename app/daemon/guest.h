@@ -3,9 +3,11 @@
 #define VRNG_GUEST_H
 
 #include "kick.h"
+#include "latency.h"
 #include "penance.h"
 #include "rng_device.h"
 #include "spec.h"
+#include "waiting.h"
 
 struct guard;
 struct session;
@@ -38,7 +40,7 @@ struct guest {
 	struct worker *worker;
 	struct worker *pinned;	 /* the only one that may serve it; NULL: any */
 	struct session *session; /* that is served, the newest; NULL: none */
-	bool draining;		 /* no new front-end may come */
+	bool draining;		 /* no new front-end may come; others: ro by guest_is_draining() */
 	struct penance penance;	 /* of whoever connects */
 
 	/* For others to see, by guest_state() and guest_lcore() */
@@ -52,6 +54,8 @@ struct guest {
 	int call_fd;	      /* fixed while attached; -1: calls are not wanted, or not to be had */
 	struct guard *guard;  /* of its connection; fixed while attached */
 	struct kick kick;
+	struct waiting waiting; /* others: ro by waiting_read() */
+	struct latency service; /* others: ro by stats_read() */
 
 	/* LCORE: rw, MAIN: ro. What the ring was found to lie about; NULL: nothing. */
 	const char *fault;
@@ -67,6 +71,12 @@ static inline enum guest_state guest_state(const struct guest *g)
 static inline uint32_t guest_lcore(const struct guest *g)
 {
 	return __atomic_load_n(&g->lcore, __ATOMIC_RELAXED);
+}
+
+/** May no new front-end come? Context: any thread. */
+static inline bool guest_is_draining(const struct guest *g)
+{
+	return __atomic_load_n(&g->draining, __ATOMIC_RELAXED);
 }
 
 /** What its ring was found to lie about; NULL: nothing. Context: any thread. */

@@ -480,6 +480,6 @@ void session_pin(struct guest *g, struct worker *to)
 void session_drain(struct guest *g, bool draining)
 {
 	pthread_mutex_lock(&sessions_lock);
-	g->draining = draining;
+	__atomic_store_n(&g->draining, draining, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&sessions_lock);
 }

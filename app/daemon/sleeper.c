@@ -44,6 +44,8 @@ struct sleeper {
 	int epoll; /* of the kick descriptors of those guests that are heard */
 	bool can_monitor, can_pause;
 	unsigned spins; /* before the clock is read again */
+	uint64_t woke_ns;
+	struct sleeper_latency latency;
 };
 
 int sleeper_create(const struct sleeper_config *cfg, struct sleeper **sleeper)
@@ -88,6 +90,16 @@ struct bell *sleeper_bell(struct sleeper *s)
 const struct idle_stats *sleeper_stats(const struct sleeper *s)
 {
 	return &s->idle.stats;
+}
+
+const struct sleeper_latency *sleeper_latency(const struct sleeper *s)
+{
+	return &s->latency;
+}
+
+uint64_t sleeper_woke_ns(const struct sleeper *s)
+{
+	return s->woke_ns;
 }
 
 void sleeper_begin(struct sleeper *s)
@@ -143,6 +155,7 @@ static void hear(struct sleeper *s, uint64_t now_ns)
 	for (int i = 0; i < n; i++) {
 		struct guest *g = events[i].data.ptr;
 
+		stats_add(&g->dev.stats.kicks, 1);
 		if (g->dev.vq.broken != NULL)
 			sleeper_forget(s, g);
 		else if (++g->kick.vain > VAIN_MAX)
@@ -262,6 +275,12 @@ static void pause_for(const struct sleeper *s, const struct roster *r, uint64_t 
 			rte_pause();
 }
 
+/* It ran at 'now_ns', and was to run at 'when_ns'. */
+static void note_late(struct latency *l, uint64_t when_ns, uint64_t now_ns)
+{
+	latency_add(l, now_ns > when_ns ? now_ns - when_ns : 0);
+}
+
 /* Wait until the bell rings; with 'kicks', until a guest kicks. */
 static void wait_for(struct sleeper *s, bool kicks, uint64_t ns)
 {
@@ -269,11 +288,17 @@ static void wait_for(struct sleeper *s, bool kicks, uint64_t ns)
 		.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 	struct pollfd fds[2] = {
 		{.fd = s->bell.fd, .events = POLLIN}, {.fd = s->epoll, .events = POLLIN}};
-	uint64_t now_ns;
+	uint64_t begin_ns = s->idle.now_ns, now_ns;
 
 	ppoll(fds, kicks ? 2 : 1, ns == UINT64_MAX ? NULL : &ts, NULL);
 	now_ns = clock_now_ns();
 	idle_account(&s->idle, now_ns);
+	s->woke_ns = now_ns;
+	/* A ring that was on its way from before says nothing. */
+	if (fds[0].revents != 0 && bell_rung_ns(&s->bell) >= begin_ns)
+		note_late(&s->latency.wake, bell_rung_ns(&s->bell), now_ns);
+	else if (fds[0].revents == 0 && fds[1].revents == 0 && ns != UINT64_MAX)
+		note_late(&s->latency.timer, begin_ns + ns, now_ns);
 	bell_disarm(&s->bell, fds[0].revents != 0);
 	if (fds[1].revents != 0)
 		hear(s, now_ns);

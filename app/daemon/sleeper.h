@@ -16,6 +16,7 @@
 #include "bell.h"
 #include "guest.h"
 #include "idle.h"
+#include "latency.h"
 #include "roster.h"
 
 struct sleeper;
@@ -32,6 +33,12 @@ struct sleeper_config {
 	const void *arg;
 };
 
+/** How late an lcore runs that was asleep. LCORE: rw, others: ro by stats_read(). */
+struct sleeper_latency {
+	struct latency wake;  /* after somebody in the daemon woke it */
+	struct latency timer; /* after the time that it wanted to sleep to */
+};
+
 /** @return 0 or a negative errno. Context: MAIN. */
 int sleeper_create(const struct sleeper_config *cfg, struct sleeper **sleeper);
 
@@ -43,6 +50,11 @@ struct bell *sleeper_bell(struct sleeper *s);
 
 /** For stats_read(). */
 const struct idle_stats *sleeper_stats(const struct sleeper *s);
+
+const struct sleeper_latency *sleeper_latency(const struct sleeper *s);
+
+/** When it was asleep last, up to when. Context: LCORE. */
+uint64_t sleeper_woke_ns(const struct sleeper *s);
 
 /** The lcore's thread begins. Context: LCORE. */
 void sleeper_begin(struct sleeper *s);

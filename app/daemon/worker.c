@@ -10,6 +10,7 @@
 #include "secret_mem.h"
 #include "sleeper.h"
 #include "tap.h"
+#include "usage.h"
 
 #include <rte_config.h>
 #include <rte_launch.h>
@@ -65,6 +66,7 @@ struct worker {
 	struct roster roster; /* of the attached guests */
 	unsigned starved;     /* guests that found no bytes in this sweep */
 	unsigned turns;	      /* in this sweep */
+	struct usage usage;   /* of what its time goes to; times also MAIN, EAL: ro */
 	uint32_t hits_seen;   /* guard_hits() when it was last looked after */
 
 	/* LCORE: rw, VHOST: ro */
@@ -239,9 +241,25 @@ const struct entropy_stats *worker_entropy_stats(const struct worker *w)
 	return &w->entropy.stats;
 }
 
-const struct idle_stats *worker_idle_stats(const struct worker *w)
+void worker_times(const struct worker *w, struct idle_stats *times)
 {
-	return w->sleeper != NULL ? sleeper_stats(w->sleeper) : NULL;
+	const struct idle_stats *stats = w->sleeper != NULL ? sleeper_stats(w->sleeper) : NULL;
+
+	*times = (struct idle_stats){0};
+	if (stats == NULL) {
+		times->ns[IDLE_BUSY] = stats_read(&w->usage.busy_ns);
+		times->ns[IDLE_SPINNING] = stats_read(&w->usage.other_ns);
+		return;
+	}
+	for (unsigned i = 0; i < IDLE_STATES; i++)
+		times->ns[i] = stats_read(&stats->ns[i]);
+	times->sleeps = stats_read(&stats->sleeps);
+	times->blocks = stats_read(&stats->blocks);
+}
+
+const struct sleeper_latency *worker_latency(const struct worker *w)
+{
+	return w->sleeper != NULL ? sleeper_latency(w->sleeper) : NULL;
 }
 
 struct bell *worker_bell(const struct worker *w)
@@ -270,9 +288,30 @@ static void notify(struct worker *w, struct guest *g)
 	g->dev.call_owed = false;
 }
 
+/* Count how long it waits, and waited. */
+static void note_wait(struct guest *g, bool waits)
+{
+	enum waiting_for kind = WAITING_FOR_NOTHING;
+
+	if (waits)
+		kind = g->dev.starved ? WAITING_FOR_BYTES : WAITING_FOR_TOKENS;
+	waiting_set(&g->waiting, kind, clock_now_ns());
+}
+
+/* Count how long a request may have waited that was served in this turn. */
+static void note_service(const struct worker *w, struct guest *g)
+{
+	uint64_t since_ns = usage_since_ns(&w->usage), now_ns = clock_now_ns();
+
+	if (w->sleeper != NULL && sleeper_woke_ns(w->sleeper) > since_ns)
+		since_ns = sleeper_woke_ns(w->sleeper);
+	latency_add(&g->service, now_ns > since_ns ? now_ns - since_ns : 0);
+}
+
 /* Leave a guest alone until it is attached anew. */
 static void break_off(struct worker *w, struct guest *g)
 {
+	note_wait(g, false);
 	__atomic_store_n(&g->fault, g->dev.vq.broken, __ATOMIC_RELEASE);
 	roster_remove(&w->roster, g);
 }
@@ -286,6 +325,10 @@ static bool turn(struct worker *w, unsigned i)
 	w->turns++;
 	if (g->dev.call_owed)
 		notify(w, g);
+	if (__builtin_expect(r == RNG_WAIT || waiting_is(&g->waiting), 0))
+		note_wait(g, r == RNG_WAIT);
+	if (__builtin_expect(usage_since_ns(&w->usage) != 0, 0) && r == RNG_SERVED)
+		note_service(w, g);
 	if (r == RNG_BROKEN) {
 		break_off(w, g);
 		return true;
@@ -340,6 +383,7 @@ static bool answer_call(struct worker *w)
 		if (w->sleeper != NULL)
 			sleeper_forget(w->sleeper, g);
 		rng_device_stop(&g->dev, &w->supply);
+		note_wait(g, false);
 		if (g->dev.call_owed)
 			notify(w, g);
 		count_attached(w, -1);
@@ -453,8 +497,11 @@ static void rest(struct worker *w)
 
 static void sweep(struct worker *w)
 {
+	const bool timed = usage_begin(&w->usage);
 	bool busy;
 
+	if (__builtin_expect(timed, 0))
+		usage_timed_begin(&w->usage, clock_now_ns());
 	if (w->bytes.limited || w->requests.limited)
 		tell_time(w);
 	if (__builtin_expect(__atomic_load_n(&w->asked, __ATOMIC_RELAXED) != 0, 0))
@@ -471,6 +518,10 @@ static void sweep(struct worker *w)
 		rest(w);
 	else if (w->sleeper != NULL)
 		sleeper_busy(w->sleeper);
+	if (__builtin_expect(timed, 0))
+		usage_timed_end(&w->usage, busy, clock_now_ns());
+	else
+		usage_end(&w->usage, busy);
 }
 
 static int worker_main(void *arg)
@@ -482,6 +533,7 @@ static int worker_main(void *arg)
 	pthread_setname_np(pthread_self(), name);
 	if (w->sleeper != NULL)
 		sleeper_begin(w->sleeper);
+	usage_init(&w->usage, clock_now_ns());
 	do {
 		sweep(w);
 	} while (!is_called(w) || answer_call(w));

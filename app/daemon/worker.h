@@ -24,6 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct sleeper_latency;
+
 struct worker_config {
 	unsigned lcore;
 	bool shared_cpu; /* yield when idle */
@@ -51,8 +53,11 @@ const char *worker_keystream_name(const struct worker *w);
 /** For stats_read(). */
 const struct entropy_stats *worker_entropy_stats(const struct worker *w);
 
-/** For stats_read(); NULL with IDLE_POLL. */
-const struct idle_stats *worker_idle_stats(const struct worker *w);
+/** What its time went to. Context: any. */
+void worker_times(const struct worker *w, struct idle_stats *times);
+
+/** How late it runs when it was asleep, for stats_read(); NULL with IDLE_POLL. Context: any. */
+const struct sleeper_latency *worker_latency(const struct worker *w);
 
 /** Wakes the lcore when there are bytes in its ring; NULL: it never sleeps. */
 struct bell *worker_bell(const struct worker *w);
