@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "report.h"
 
-#include "budget.h"
 #include "clock.h"
-#include "idle.h"
 #include "names.h"
 #include "refused.h"
 #include "request.h"
-#include "stats.h"
-#include "worker.h"
+#include "snapshot.h"
 
 #include <unistd.h>
 
@@ -17,76 +14,60 @@ static json_t *number(uint64_t n)
 	return json_integer((json_int_t)n);
 }
 
-static json_t *counter(const uint64_t *c)
-{
-	return number(stats_read(c));
-}
-
 static json_t *limit(uint64_t amount)
 {
-	return amount == BUDGET_UNLIMITED ? json_null() : number(amount);
+	return amount == UINT64_MAX ? json_null() : number(amount);
 }
 
-static json_t *report_counters(const struct rng_stats *s)
+static json_t *value_of(const struct field *f, const void *value)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "requests", counter(&s->requests),
-		"bytes", counter(&s->bytes), "short", counter(&s->short_reqs), "calls",
-		counter(&s->calls), "throttled", counter(&s->throttled), "starved",
-		counter(&s->starved), "broken", counter(&s->broken));
+	const char *text;
+
+	switch (f->kind) {
+	case FIELD_NUMBER:
+		return number(*(const uint64_t *)value);
+	case FIELD_LIMIT:
+		return limit(*(const uint64_t *)value);
+	case FIELD_YES:
+		return json_boolean(*(const bool *)value);
+	default:
+		text = *(const char *const *)value;
+		if (text == NULL)
+			return json_null();
+		return f->kind == FIELD_PATH ? request_text(text) : json_string(text);
+	}
+}
+
+static json_t *report(const struct field *fields, const void *snapshot)
+{
+	json_t *object = json_object();
+
+	for (; fields->name != NULL; fields++)
+		json_object_set_new(object, fields->name,
+			value_of(fields, (const char *)snapshot + fields->at));
+	return object;
 }
 
 json_t *report_guest(const struct guest *g)
 {
-	const struct spec *spec = &g->spec;
-	const char *fault = guest_fault(g);
-	json_t *guest = json_pack(
-		"{s:s, s:o, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "name",
-		spec->name, "socket", request_text(spec->path), "mode",
-		spec->client ? "client" : "server", "state", names_guest_state(guest_state(g)),
-		"lcore", number(guest_lcore(g)), "pinned", spec->lcore != SPEC_ANY_LCORE, "weight",
-		number(spec->weight), "cap", limit(spec->cap), "burst", number(spec->burst),
-		"age_s", number((clock_now_ns() - g->added_ns) / 1000000000u), "broken",
-		fault != NULL ? json_string(fault) : json_null(), "draining", g->draining,
-		"counters", report_counters(&g->dev.stats));
+	struct guest_snapshot s;
+	json_t *guest;
 
+	snapshot_guest(g, &s);
+	guest = report(guest_fields, &s);
+	json_object_set_new(guest, "counters", report(guest_counter_fields, &s.counters));
 	return guest;
-}
-
-/* Nanoseconds in each state; null: they are not counted. */
-static void report_times(json_t *lcore, const struct idle_stats *s)
-{
-	static const char *const names[IDLE_STATES] = {
-		[IDLE_BUSY] = "busy_ns",
-		[IDLE_SPINNING] = "spinning_ns",
-		[IDLE_PAUSING] = "pausing_ns",
-		[IDLE_SLEEPING] = "sleeping_ns",
-		[IDLE_BLOCKED] = "blocked_ns",
-	};
-
-	for (unsigned i = 0; i < IDLE_STATES; i++)
-		json_object_set_new(lcore, names[i], s != NULL ? counter(&s->ns[i]) : json_null());
 }
 
 static json_t *report_lcores(const struct daemon *d)
 {
-	struct worker *const *workers = service_workers(d->service);
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < service_n_workers(d->service); i++) {
-		const struct entropy_stats *s = worker_entropy_stats(workers[i]);
-		const struct intake_stats *tap = service_tap(d->service, i);
-		int cpu = eal_lcore_cpu(worker_lcore(workers[i]));
+		struct lcore_snapshot s;
 
-		json_t *lcore = json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "lcore",
-			number(worker_lcore(workers[i])), "cpu",
-			cpu >= 0 ? json_integer(cpu) : json_null(), "guests",
-			number(worker_load(workers[i])), "reseeds", counter(&s->reseeds),
-			"generated", counter(&s->generated), "overdue",
-			stats_read(&s->overdue) != 0, "drawn",
-			tap != NULL ? counter(&tap->bytes) : json_null());
-
-		report_times(lcore, worker_idle_stats(workers[i]));
-		json_array_append_new(list, lcore);
+		snapshot_lcore(d, i, &s);
+		json_array_append_new(list, report(lcore_fields, &s));
 	}
 	return list;
 }
@@ -96,16 +77,20 @@ static json_t *report_sources(const struct daemon *d)
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < service_n_sources(d->service); i++) {
-		struct intake_stats s;
+		struct source_snapshot s;
 
-		service_source(d->service, i, &s);
-		json_array_append_new(
-			list, json_pack("{s:o, s:s, s:o, s:o, s:o}", "file",
-				      request_text(d->opt.sources[i]), "state",
-				      names_intake_state(s.state), "bytes", number(s.bytes),
-				      "unwell", number(s.unwell), "errors", number(s.errors)));
+		snapshot_source(d, i, &s);
+		json_array_append_new(list, report(source_fields, &s));
 	}
 	return list;
+}
+
+static json_t *report_budget(const struct daemon *d)
+{
+	struct budget_snapshot s;
+
+	snapshot_budget(d, &s);
+	return report(budget_fields, &s);
 }
 
 /* What the process gave up, part by part. */
@@ -143,18 +128,13 @@ static json_t *report_guest_counts(const struct daemon *d)
 
 json_t *report_status(const struct daemon *d)
 {
-	const struct limits *limits = guests_limits(d->guests);
 	const struct options *opt = &d->opt;
 
-	return json_pack(
-		"{s:i, s:o, s:o, s:b, s:{s:o, s:o, s:o, s:s, s:s}, s:s, s:o, s:o, s:s, s:o, s:o}",
-		"pid", (int)getpid(), "uptime_s",
+	return json_pack("{s:i, s:o, s:o, s:b, s:o, s:s, s:o, s:o, s:s, s:o, s:o}", "pid",
+		(int)getpid(), "uptime_s",
 		number((clock_now_ns() - service_epoch_ns(d->service)) / 1000000000u), "guests",
-		report_guest_counts(d), "draining", d->draining, "budget", "max-bytes",
-		limit(limits->max_bytes), "max-requests", limit(limits->max_requests), "period_ms",
-		number(opt->period_ms), "sharing", opt->fair ? "fair" : "strict", "refill",
-		opt->smooth ? "smooth" : "period", "source-mode",
-		opt->drbg ? "drbg" : "passthrough", "sources", report_sources(d), "lcores",
-		report_lcores(d), "log-level", names_log_level(opt->log_level), "sandbox",
+		report_guest_counts(d), "draining", d->draining, "budget", report_budget(d),
+		"source-mode", opt->drbg ? "drbg" : "passthrough", "sources", report_sources(d),
+		"lcores", report_lcores(d), "log-level", names_log_level(opt->log_level), "sandbox",
 		report_sandbox(&d->sandbox), "refused-calls", number(refused_count()));
 }
