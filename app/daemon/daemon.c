@@ -10,6 +10,7 @@
 #include "reload.h"
 #include "shortage.h"
 #include "specs.h"
+#include "telemetry.h"
 #include "vhost_thread.h"
 #include "worker.h"
 
@@ -177,6 +178,8 @@ static int start(struct daemon *d, const sigset_t *signals, struct why *why)
 			d->events, d->opt.control_socket, commands_do, d, &d->control, why);
 	sockets_unlock(&d->lock);
 	if (err == 0)
+		err = telemetry_start(d, why);
+	if (err == 0)
 		err = confine(&d->opt, d->specs, d->n_specs, service_workers(d->service),
 			service_n_workers(d->service), &d->sandbox, why);
 	return err;
@@ -321,6 +324,7 @@ void daemon_drain(struct daemon *d, bool draining)
 
 void daemon_end(struct daemon *d)
 {
+	telemetry_stop();
 	control_destroy(d->control);
 	guests_destroy(d->guests);
 	pulse_destroy(d->pulse);

@@ -140,7 +140,7 @@ static int init_worked_out(const struct options *opt, const cpu_set_t *cpus, cha
 	argv[argc++] = (char *)"--main-lcore";
 	argv[argc++] = main_lcore;
 	argv[argc++] = (char *)"--no-pci";
-	argv[argc++] = (char *)"--no-telemetry";
+	argv[argc++] = (char *)(opt->telemetry ? "--telemetry" : "--no-telemetry");
 	argv[argc++] = (char *)"--iova-mode=va";
 	/*
 	 * No hugepages: the lcores use none, and a heap that grows by them lets front-ends use up

@@ -92,6 +92,7 @@ struct options {
 	unsigned lcores[OPTIONS_LCORES_MAX];
 	const char *control_socket;	/* NULL: none */
 	struct sandbox_options sandbox; /* --sandbox, --sandbox-dir, --core-dumps, --user */
+	bool telemetry;			/* by the EAL */
 	const char *config;		/* NULL: none */
 	const char *eal_options;	/* the file's, when the command line has none; NULL: none */
 	bool check_config;

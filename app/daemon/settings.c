@@ -240,6 +240,8 @@ static const struct setting settings[] = {
 		.takes = "PATH", .help =
 		"where the daemon is told what to do while it runs, by\n"
 		"dpdk-vhost-rng-ctl.py or in JSON (none)"},
+	{"telemetry", FLAG(telemetry), .help =
+		"DPDK's telemetry: counters for dpdk-telemetry.py (off)"},
 	{"idle", WORDS(idle.policy, "poll", "pause", "adaptive"), .takes = "POLICY", .help =
 		"what an lcore does without work: poll; pause, to save power;\n"
 		"adaptive: sleep until a guest kicks, on shared hosts (poll)"},
