@@ -55,7 +55,8 @@ make_root()
     if [[ $fresh == yes ]]; then
         rm -rf "${root%/root}"
     fi
-    if [[ -f $root/.made ]]; then
+    # Made, and no package was added since.
+    if [[ $root/.made -nt $here/install-deps.sh ]]; then
         printf 'matrix: %s (%s) is there\n' "$suite" "$arch"
         return
     fi

@@ -23,7 +23,7 @@ qemu_version()
 # Compiles the tree with warnings as errors and runs the unit tests: SUITE ARCH.
 build_suite()
 {
-    local suite=$1 arch=$2 root dir log note status=0 setup=() compiler=gcc suffix='' count
+    local suite=$1 arch=$2 root dir log note status=0 setup=() compiler=gcc suffix='' patience=5 count
 
     root=$(root_of "$suite" "$arch")
     dir=${root%/root}/build
@@ -33,6 +33,7 @@ build_suite()
     if [[ $arch == arm64 ]]; then
         compiler=aarch64-linux-gnu-gcc
         suffix=:arm64
+        patience=20 # under qemu-user
         setup=(--cross-file "$top/config/aarch64-linux-gnu.ini")
     fi
 
@@ -58,7 +59,7 @@ build_suite()
     sed -n 's/^ *DPDK *: /link=/p' "$log" | sed 's/=.*, /=/' >>"$note"
 
     in_root "$root" meson test -C "$dir" --no-rebuild --print-errorlogs --suite unit \
-        --timeout-multiplier 5 >>"$log" 2>&1 || status=$?
+        --timeout-multiplier "$patience" >>"$log" 2>&1 || status=$?
     "$here/count-tests.py" "$dir:$status" >"$dir/tests.txt" || status=1
     count=$(tail -n 1 "$dir/tests.txt")
     if ((status == 0)); then
