@@ -31,17 +31,22 @@ static int find_guest(struct daemon *d, const struct request *r, struct guest **
 	return 0;
 }
 
+static int no_memory(struct why *why)
+{
+	return why_set(why, -ENOMEM, "no memory for the answer: ask again");
+}
+
 static int do_version(struct daemon *d, const struct request *r, json_t **result, struct why *why)
 {
 	*result = json_pack("{s:s, s:s, s:i}", "program", VRNG_VERSION, "dpdk", rte_version(),
 		"protocol", REQUEST_VERSION);
-	return 0;
+	return *result != NULL ? 0 : no_memory(why);
 }
 
 static int do_status(struct daemon *d, const struct request *r, json_t **result, struct why *why)
 {
 	*result = report_status(d);
-	return 0;
+	return *result != NULL ? 0 : no_memory(why);
 }
 
 static int do_guests(struct daemon *d, const struct request *r, json_t **result, struct why *why)
@@ -56,13 +61,18 @@ static int do_guests(struct daemon *d, const struct request *r, json_t **result,
 		if (err != 0)
 			return err;
 		*result = json_pack("{s:[o]}", "guests", report_guest(g));
-		return 0;
+		return *result != NULL ? 0 : no_memory(why);
 	}
 	list = json_array();
-	for (unsigned i = 0; i < t->n; i++)
-		json_array_append_new(list, report_guest(t->all[i]));
+	for (unsigned i = 0; i < t->n; i++) {
+		/* All of them, or none: who is not in the list is not there. */
+		if (json_array_append_new(list, report_guest(t->all[i])) != 0) {
+			json_decref(list);
+			return no_memory(why);
+		}
+	}
 	*result = json_pack("{s:o}", "guests", list);
-	return 0;
+	return *result != NULL ? 0 : no_memory(why);
 }
 
 /* What a request says of a guest's terms and place, into what was there before. */

@@ -303,6 +303,16 @@ static void test_no_memory_at_all(void **state)
 
 /* The control socket */
 
+/* A good answer has all that was asked for. */
+static void assert_whole(const char *request, const json_t *result)
+{
+	if (strstr(request, "\"guests\"") != NULL)
+		assert_int_equal(
+			json_array_size(json_object_get(result, "guests")), HONEST + NR_HONEST + 1);
+	if (strstr(request, "\"status\"") != NULL)
+		assert_true(client_number(result, "guests.all") > 0);
+}
+
 /* One request's answer: 1 for yes, 0 for no, -1 for no answer. */
 static int ask(struct fixture *fx, const char *line)
 {
@@ -313,6 +323,8 @@ static int ask(struct fixture *fx, const char *line)
 	answer = client_receive(fd);
 	if (answer != NULL)
 		ok = json_is_true(json_object_get(answer, "ok"));
+	if (ok == 1)
+		assert_whole(line, json_object_get(answer, "result"));
 	json_decref(answer);
 	close(fd);
 	return ok;
