@@ -324,31 +324,39 @@ static enum args_result parse_how(int c, const char *arg, struct args *args)
 	return ARGS_RUN;
 }
 
-static enum args_result parse_one(int c, const char *arg, struct args *args)
+/* Those that take no value. @return false: it is none of them */
+static bool set_flag(int c, struct args *args)
 {
-	if (arg != NULL && arg[0] == '\0')
+	switch (c) {
+	case OPT_SELF:
+		args->self = true;
+		return true;
+	case OPT_INDIRECT:
+		args->indirect = true;
+		return true;
+	case OPT_JSON:
+		args->json = true;
+		return true;
+	case OPT_LIMITS:
+		args->limits = true;
+		return true;
+	case OPT_VERIFY:
+		args->verify = true;
+		return true;
+	}
+	return false;
+}
+
+static enum args_result parse_value(int c, const char *arg, struct args *args)
+{
+	if (arg[0] == '\0')
 		return refuse("an option has an empty value");
 	switch (c) {
 	case 's':
 		args->socket = arg;
 		return ARGS_RUN;
-	case OPT_SELF:
-		args->self = true;
-		return ARGS_RUN;
-	case OPT_INDIRECT:
-		args->indirect = true;
-		return ARGS_RUN;
-	case OPT_JSON:
-		args->json = true;
-		return ARGS_RUN;
-	case OPT_LIMITS:
-		args->limits = true;
-		return ARGS_RUN;
 	case OPT_SOURCE:
 		args->source = arg;
-		return ARGS_RUN;
-	case OPT_VERIFY:
-		args->verify = true;
 		return ARGS_RUN;
 	case OPT_OUTPUT:
 		args->output = arg;
@@ -454,7 +462,9 @@ enum args_result args_parse(int argc, char **argv, struct args *args)
 				      "take, or is short for several",
 				argv[optind - 1]);
 		}
-		r = parse_one(c, optarg, args);
+		if (set_flag(c, args))
+			continue;
+		r = parse_value(c, optarg, args);
 		if (r != ARGS_RUN)
 			return r;
 	}

@@ -286,7 +286,7 @@ static void case_shrink(const char *path, const char *other_path)
 /* One guest wants 256 MiB in one request; how long does another one wait for 64 bytes? */
 static void case_hog(const char *path, const char *other_path)
 {
-	int64_t from_us = now_us(), longest_us = 0, start_us, took_us;
+	int64_t longest_us = 0, from_us, start_us, took_us;
 	struct guest g, other;
 	unsigned n = 0;
 	long got;

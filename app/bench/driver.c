@@ -205,7 +205,7 @@ int driver_build(struct driver *drv, const struct driver_buf *bufs, unsigned nr_
 	unsigned nr_direct, uint64_t cookie, uint16_t *id)
 {
 	unsigned nr_desc = nr_direct + (nr_direct < nr_bufs ? 1 : 0);
-	unsigned head = drv->free_head, at = head;
+	unsigned head = drv->free_head;
 
 	if (nr_bufs == 0 || nr_direct > nr_bufs)
 		return -EINVAL;
@@ -217,8 +217,8 @@ int driver_build(struct driver *drv, const struct driver_buf *bufs, unsigned nr_
 		return -ENOSPC;
 	for (unsigned i = 0; i < nr_desc; i++) {
 		bool last = i + 1 == nr_desc;
+		unsigned at = take_free(drv);
 
-		at = take_free(drv);
 		if (i < nr_direct) {
 			write_desc(&drv->desc[at], &bufs[i], last, drv->next[at]);
 			continue;

@@ -275,7 +275,7 @@ static inline enum driver_result driver_take_at(
 			drv->used_next = *next;
 			result = driver_look(drv);
 			if (result != DRIVER_OK)
-				return result;
+				return result == DRIVER_EMPTY ? DRIVER_EMPTY : DRIVER_BAD_PROGRESS;
 		}
 		elem = &drv->used->ring[*next & drv->mask];
 		id = __atomic_load_n(&elem->id, __ATOMIC_RELAXED);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "guest_ram.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -132,6 +133,7 @@ int guest_ram_remap(struct guest_ram *ram, unsigned idx, bool fresh, struct gues
 		err = open_region(&next, &region->cfg);
 		if (err < 0)
 			return err;
+		assert(next.host != NULL);
 		memcpy(next.host, region->host, region->size_bytes);
 		next.alloc_bytes = region->alloc_bytes;
 	} else {

@@ -186,8 +186,8 @@ static int judge_ends(struct player *p, unsigned slot, uint32_t len, struct play
 	uint32_t left = len;
 	unsigned k = 0;
 
-	while (left > player_piece_bytes(p, k))
-		left -= player_piece_bytes(p, k++);
+	for (; k + 1 < p->cfg.chain && left > player_piece_bytes(p, k); k++)
+		left -= player_piece_bytes(p, k);
 	p->first_streak =
 		player_piece(p, slot, 0)[0] == poison_byte(poison, 0) ? p->first_streak + 1 : 0;
 	p->last_streak = player_piece(p, slot, k)[left - 1] == poison_byte(poison, left - 1)
