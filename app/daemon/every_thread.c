@@ -98,8 +98,11 @@ int every_thread(int (*fn)(void))
 	pid_t tids[THREADS_MAX] = {gettid()};
 	unsigned n = 1;
 	DIR *dir = opendir("/proc/self/task");
-	int err = dir == NULL ? -errno : install();
+	int err;
 
+	if (dir == NULL)
+		return -errno;
+	err = install();
 	if (err == 0) {
 		first_error = 0;
 		__atomic_store_n(&task, fn, __ATOMIC_RELEASE);
@@ -110,7 +113,6 @@ int every_thread(int (*fn)(void))
 		keep_error(fn()); /* this one last: until then it can look for others */
 		err = first_error;
 	}
-	if (dir != NULL)
-		closedir(dir);
+	closedir(dir);
 	return err;
 }

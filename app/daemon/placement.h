@@ -10,8 +10,8 @@
 
 #include "guest.h"
 
-/** Fix the lcores that there are. Context: MAIN, before there are sessions. */
-void placement_init(struct worker **workers, unsigned n_workers);
+/** Fix the 'n' lcores that there are. Context: MAIN, before there are sessions. */
+void placement_init(struct worker **all, unsigned n);
 
 /** Give a guest that is detached, and has its memory, the worker that suits. Context: VHOST. */
 void placement_choose(struct guest *g);

@@ -443,8 +443,10 @@ void session_remove(struct guest *g)
 	/* Calls on_destroy_device(), but not on_destroy_connection(). */
 	rte_vhost_driver_unregister(g->spec.path);
 	pthread_mutex_lock(&sessions_lock);
-	while (g->session != NULL)
-		end_session(g->session);
+	for (struct session *s = g->session, *older; s != NULL; s = older) {
+		older = s->older;
+		end_session(s);
+	}
 	pthread_mutex_unlock(&sessions_lock);
 }
 

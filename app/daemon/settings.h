@@ -71,13 +71,13 @@ void settings_print_guest(const struct options *opt, const struct options_guest 
 
 /* Options that are lists: settings_lists.c. In a row, 'at' is 0 */
 
-int settings_rule(const struct setting *s, void *opt, const char *value, struct why *why);
-void settings_print_rules(const struct setting *s, const void *opt, FILE *file);
-int settings_source(const struct setting *s, void *opt, const char *value, struct why *why);
-void settings_print_sources(const struct setting *s, const void *opt, FILE *file);
-int settings_sandbox_dir(const struct setting *s, void *opt, const char *value, struct why *why);
-void settings_print_sandbox_dirs(const struct setting *s, const void *opt, FILE *file);
-int settings_lcore(const struct setting *s, void *opt, const char *value, struct why *why);
-void settings_print_lcores(const struct setting *s, const void *opt, FILE *file);
+int settings_rule(const struct setting *s, void *to, const char *arg, struct why *why);
+void settings_print_rules(const struct setting *s, const void *from, FILE *file);
+int settings_source(const struct setting *s, void *to, const char *value, struct why *why);
+void settings_print_sources(const struct setting *s, const void *from, FILE *file);
+int settings_sandbox_dir(const struct setting *s, void *to, const char *value, struct why *why);
+void settings_print_sandbox_dirs(const struct setting *s, const void *from, FILE *file);
+int settings_lcore(const struct setting *s, void *to, const char *value, struct why *why);
+void settings_print_lcores(const struct setting *s, const void *from, FILE *file);
 
 #endif

@@ -177,8 +177,10 @@ static int lock_directories(const char *const *paths, unsigned n_paths, unsigned
 	int err = 0;
 
 	lock->fds = calloc(n_paths, sizeof(lock->fds[0]));
-	if (places == NULL || lock->fds == NULL)
-		err = why_set(why, -ENOMEM, "no memory for %u socket paths", n_paths);
+	if (places == NULL || lock->fds == NULL) {
+		free(places);
+		return why_set(why, -ENOMEM, "no memory for %u socket paths", n_paths);
+	}
 	for (unsigned i = 0; i < n_paths && err == 0; i++)
 		err = look_at_directory(paths[i], &places[i], why);
 	if (err == 0)
