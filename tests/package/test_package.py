@@ -110,7 +110,8 @@ def _(package):
 @suite.case('it depends on what the programs are linked with, and not on DPDK')
 def _(package):
     depends = run('dpkg-deb', '-f', package.deb, 'Depends')
-    for name in ('libc6', 'libssl3', 'libinih1', 'libjansson4', 'libnuma1', 'libseccomp2', 'passwd'):
+    for name in ('libc6', 'libssl3', 'libinih1', 'libjansson4', 'libnuma1', 'libseccomp2',
+                 'passwd'):
         assert re.search(rf'\b{name}', depends), f'{name} is not in: {depends}'
     assert not re.search(r'librte|dpdk|cmocka|-dev', depends), depends
     built = run('dpkg-deb', '-f', package.deb, 'Built-Using')
