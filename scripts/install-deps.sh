@@ -33,6 +33,8 @@ for package in "${BUILD[@]}"; do
 done
 # What fuzz.sh runs. The runtime, which libFuzzer is in, is added as for lint.
 FUZZ=(clang llvm)
+# What coverage.sh counts with.
+COVERAGE=(gcovr)
 # What lint.sh runs. The runtime of clang's sanitizers is added by version.
 LINT=(clang clang-format clang-tidy cppcheck shellcheck codespell python3 flake8 mandoc)
 
@@ -54,6 +56,8 @@ groups (default: build test guest):
   matrix  debootstrap, for scripts/matrix.sh and the test of the package
   cross-arm64
           what cross-builds for arm64, where dpkg knows that architecture
+  coverage
+          gcovr, for scripts/coverage.sh
   lint    clang, clang-format, clang-tidy, cppcheck, shellcheck, codespell, flake8,
           mandoc
 
@@ -96,9 +100,9 @@ for arg in "$@"; do
         exit 0
         ;;
     --dry-run) dry_run=yes ;;
-    build | test | guest | bench | fuzz | package | matrix | cross-arm64 | lint) groups+=("$arg") ;;
+    build | test | guest | bench | fuzz | package | matrix | cross-arm64 | coverage | lint) groups+=("$arg") ;;
     *)
-        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, fuzz, package, matrix, cross-arm64, lint\n' \
+        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, fuzz, package, matrix, cross-arm64, coverage, lint\n' \
             "$arg" >&2
         exit 2
         ;;
@@ -117,6 +121,7 @@ for group in "${groups[@]}"; do
     package) wanted+=("${PACKAGE[@]}") ;;
     matrix) wanted+=("${MATRIX[@]}") ;;
     cross-arm64) wanted+=("${CROSS_ARM64[@]}") ;;
+    coverage) wanted+=("${COVERAGE[@]}") ;;
     lint) wanted+=("${LINT[@]}") ;;
     esac
 done
