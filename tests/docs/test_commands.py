@@ -88,7 +88,7 @@ def dry_run(words):
         return [daemon, *arguments, *([] if stops else ['--check-config'])]
     if name == 'dpdk-vhost-rng-bench':
         return [bench, *arguments, '--help']
-    if words[0].startswith('scripts/'):
+    if words[0].startswith('scripts/') and not words[0].endswith('/'):
         return [os.path.join(top, words[0]), *arguments, '--help']
     if re.fullmatch(r'dpdk-vhost-rng-\w+\.\w+', words[0]) and arguments:
         return [os.path.join(top, 'scripts', name), *arguments, '--help']
