@@ -20,6 +20,7 @@ struct message {
 
 /** The requests that a front-end may make, as we offer features. */
 enum {
+	MSG_NONE = 0, /* not allowed, as all that is not here */
 	MSG_GET_FEATURES = 1,
 	MSG_SET_FEATURES = 2,
 	MSG_SET_OWNER = 3,
@@ -38,7 +39,6 @@ enum {
 	MSG_SET_PROTOCOL_FEATURES = 16,
 	MSG_GET_QUEUE_NUM = 17,
 	MSG_SET_VRING_ENABLE = 18,
-	MSG_SET_INFLIGHT_FD = 32, /* not allowed */
 };
 
 /** @param msg  the library's message, at least sizeof(struct message) of memory */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The C library's recvmsg(), in its place: what rte_vhost receives is judged first (rights.h). A
+ * The C library's recvmsg(), in its place: what rte_vhost receives is judged first (receive.h). A
  * definition in the program comes before that of the C library, for archives and for shared
  * libraries that use it.
  *
  * Context: any. The EAL of one process without a --file-prefix to share receives nothing by it.
  */
-#include "rights.h"
+#include "receive.h"
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,5 +16,5 @@ ssize_t recvmsg(int sock, struct msghdr *msg, int flags)
 {
 	ssize_t n = syscall(SYS_recvmsg, sock, msg, flags);
 
-	return n > 0 ? rights_judge(sock, msg, n) : n;
+	return n > 0 ? receive_judge(sock, msg, n) : n;
 }

@@ -18,7 +18,8 @@ static void test_allowed(void **state)
 	}
 	assert_int_equal(n, 18);
 	assert_false(message_is_allowed(31)); /* GET_INFLIGHT_FD */
-	assert_false(message_is_allowed(MSG_SET_INFLIGHT_FD));
+	assert_false(message_is_allowed(32)); /* SET_INFLIGHT_FD */
+	assert_false(message_is_allowed(MSG_NONE));
 	assert_false(message_is_allowed(UINT32_MAX));
 }
 

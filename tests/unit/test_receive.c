@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Descriptors that come with messages: which are let in, and that the others are closed. */
-#include "rights.h"
+/* Messages as they come in: which requests and descriptors are let in. */
+#include "receive.h"
 
 #include "message.h"
 #include "unit.h"
@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define HEADER 12
@@ -52,16 +53,13 @@ static unsigned count_fds(void)
 	return n;
 }
 
-/* The first 'len' bytes of a message that says that its payload has 'size', with 'n' descriptors.
- */
-static void post(uint32_t request, uint32_t size, size_t len, unsigned n)
+static void post_mail(struct mail *mail, size_t len, int fd, unsigned n)
 {
-	struct mail mail = {.header = {request, 1, size}};
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(2 * ROOM * sizeof(int))];
 	} control = {.bytes = {0}};
-	struct iovec iov = {&mail, len};
+	struct iovec iov = {mail, len};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (n > 0) {
@@ -71,9 +69,26 @@ static void post(uint32_t request, uint32_t size, size_t len, unsigned n)
 		control.align.cmsg_type = SCM_RIGHTS;
 		control.align.cmsg_len = CMSG_LEN(n * sizeof(int));
 		for (unsigned i = 0; i < n; i++)
-			memcpy(CMSG_DATA(&control.align) + i * sizeof(int), &null, sizeof(int));
+			memcpy(CMSG_DATA(&control.align) + i * sizeof(int), &fd, sizeof(int));
 	}
 	assert_int_equal(sendmsg(theirs, &msg, 0), len);
+}
+
+/* The first 'len' bytes of a message that says that its payload has 'size', with 'n' descriptors.
+ */
+static void post(uint32_t request, uint32_t size, size_t len, unsigned n)
+{
+	struct mail mail = {.header = {request, 1, size}};
+
+	post_mail(&mail, len, null, n);
+}
+
+static void post_payload(uint32_t request, const void *payload, size_t size, int fd, unsigned n)
+{
+	struct mail mail = {.header = {request, 1, (uint32_t)size}};
+
+	memcpy(mail.payload, payload, size);
+	post_mail(&mail, HEADER + size, fd, n);
 }
 
 /* Receive a header as rte_vhost does. @return what the judge says; in '*n' the descriptors left */
@@ -83,7 +98,7 @@ static ssize_t receive(unsigned *n)
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(ROOM * sizeof(int))];
 	} control;
-	uint32_t header[3];
+	uint32_t header[3], request;
 	struct iovec iov = {header, sizeof(header)};
 	struct msghdr msg = {.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -93,7 +108,9 @@ static ssize_t receive(unsigned *n)
 	const struct cmsghdr *c;
 
 	assert_true(got > 0);
-	got = rights_judge(ours, &msg, got);
+	request = header[0];
+	got = receive_judge(ours, &msg, got);
+	assert_int_equal(header[0], message_is_allowed(request) ? request : MSG_NONE);
 	c = CMSG_FIRSTHDR(&msg);
 	*n = c == NULL ? 0 : (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 	for (unsigned i = 0; i < *n; i++) {
@@ -110,7 +127,7 @@ static void test_whole_messages(void **state)
 	unsigned before = count_fds(), n;
 
 	for (unsigned i = 0; i <= ROOM; i++) {
-		post(MSG_SET_MEM_TABLE, 264, HEADER + 264, i);
+		post(MSG_SET_LOG_FD, 264, HEADER + 264, i);
 		assert_int_equal(receive(&n), HEADER);
 		assert_int_equal(n, i);
 		assert_int_equal(recv(ours, &(struct mail){0}, 264, 0), 264);
@@ -118,6 +135,45 @@ static void test_whole_messages(void **state)
 	post(MSG_SET_LOG_FD, 0, HEADER, 1);
 	assert_int_equal(receive(&n), HEADER);
 	assert_int_equal(n, 1);
+	assert_int_equal(count_fds(), before);
+}
+
+/* A memory table comes with its descriptors when all can be mapped, and without them else. */
+static void test_tables(void **state)
+{
+	static const struct {
+		uint64_t size, offset;
+		bool good;
+	} regions[] = {{4096, 0, true}, {4096, 4096, true}, {1, 1, true}, {0, 0, false},
+		{0, 4096, false}, {UINT64_MAX, 0, false}, {UINT64_MAX, 1, false},
+		{UINT64_MAX - 4096, 4097, false}, {4096, UINT64_MAX, false}, {1u << 31, 0, true},
+		{1ull << 62, 0, false}};
+	unsigned before = count_fds(), n;
+	int memory = memfd_create("memory", MFD_CLOEXEC);
+
+	assert_true(memory >= 0);
+	for (unsigned i = 0; i < ARRAY_LEN(regions); i++) {
+		uint64_t words[] = {2, 0, 4096, 0, 0, 0, regions[i].size, 0, regions[i].offset};
+
+		post_payload(MSG_SET_MEM_TABLE, words, sizeof(words), memory, 2);
+		assert_int_equal(receive(&n), HEADER);
+		assert_int_equal(n, regions[i].good ? 2 : 0);
+		assert_int_equal(recv(ours, &(struct mail){0}, sizeof(words), 0), sizeof(words));
+		post_payload(MSG_SET_MEM_TABLE, words, sizeof(words), null, 2);
+		assert_int_equal(receive(&n), HEADER);
+		assert_int_equal(n, 0);
+		assert_int_equal(recv(ours, &(struct mail){0}, sizeof(words), 0), sizeof(words));
+	}
+	/* Fewer descriptors than regions, and more regions than there may be. */
+	for (uint64_t nr = 1; nr < 10; nr += 8) {
+		uint64_t words[] = {nr, 0, 4096, 0, 0};
+
+		post_payload(MSG_SET_MEM_TABLE, words, sizeof(words), memory, 1);
+		assert_int_equal(receive(&n), HEADER);
+		assert_int_equal(n, nr == 1);
+		assert_int_equal(recv(ours, &(struct mail){0}, sizeof(words), 0), sizeof(words));
+	}
+	close(memory);
 	assert_int_equal(count_fds(), before);
 }
 
@@ -174,15 +230,21 @@ static void test_broken_off(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
-/* The message goes on without its descriptor. */
-static void test_inflight(void **state)
+/* Of those that the library knows, and must not work on. What came with them it then closes. */
+static void test_requests(void **state)
 {
-	unsigned before = count_fds(), n;
+	unsigned n;
 
-	post(MSG_SET_INFLIGHT_FD, 24, HEADER + 24, 1);
+	for (uint32_t request = 0; request < 64; request++) {
+		if (request == MSG_SET_MEM_TABLE)
+			continue;
+		post(request, 8, HEADER + 8, request % 2);
+		assert_int_equal(receive(&n), HEADER);
+		assert_int_equal(n, request % 2);
+		assert_int_equal(recv(ours, &(struct mail){0}, 8, 0), 8);
+	}
+	post(UINT32_MAX, 0, HEADER, 0);
 	assert_int_equal(receive(&n), HEADER);
-	assert_int_equal(n, 0);
-	assert_int_equal(count_fds(), before);
 }
 
 /* What has no descriptors is not looked at. */
@@ -194,18 +256,19 @@ static void test_without(void **state)
 	assert_int_equal(receive(&n), HEADER);
 }
 
-#define RIGHTS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define RECEIVE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIGHTS_TEST(test_whole_messages),
-		RIGHTS_TEST(test_payload_apart),
-		RIGHTS_TEST(test_too_many),
-		RIGHTS_TEST(test_too_long),
-		RIGHTS_TEST(test_broken_off),
-		RIGHTS_TEST(test_inflight),
-		RIGHTS_TEST(test_without),
+		RECEIVE_TEST(test_whole_messages),
+		RECEIVE_TEST(test_tables),
+		RECEIVE_TEST(test_payload_apart),
+		RECEIVE_TEST(test_too_many),
+		RECEIVE_TEST(test_too_long),
+		RECEIVE_TEST(test_broken_off),
+		RECEIVE_TEST(test_requests),
+		RECEIVE_TEST(test_without),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
