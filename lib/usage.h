@@ -21,49 +21,44 @@
 #include <stdint.h>
 
 /** A prime, lest guests that come and go in step are all seen, or none. */
-#define USAGE_WINDOW 61
+#define USAGE_WINDOW 251
 
 struct usage {
-	uint32_t left;	   /* sweeps to the end of the window */
-	uint32_t n_busy;   /* in this window */
-	uint64_t begin_ns; /* of the window */
-	uint64_t last_ns;  /* when its last sweep but one began; then its last one */
-	uint64_t since_ns; /* 0: not in the last sweep */
-	uint64_t
-		cost_ns[2]; /* a sweep that is not busy, and one that is, times COSTS; 0: unknown */
+	uint32_t left;	     /* sweeps to the end of the window */
+	uint32_t n_busy;     /* in this window */
+	uint64_t begin_ns;   /* of the window */
+	uint64_t last_ns;    /* when its last sweep but one began; then its last one */
+	uint64_t since_ns;   /* 0: not in the last sweep */
+	uint64_t cost_ns[2]; /* of a sweep, times COSTS: not busy, busy; 0: unknown */
 
 	/* LCORE: rw, others: ro by stats_read() */
 	uint64_t busy_ns, other_ns;
 };
 
-void usage_init(struct usage *l, uint64_t now_ns);
+void usage_init(struct usage *u, uint64_t now_ns);
 
-/** A sweep begins. @return true: then usage_timed_begin() and usage_timed_end() want the time */
-static inline bool usage_begin(struct usage *l)
+/** A sweep begins. @return true: usage_look() wants the time */
+static inline bool usage_begin(struct usage *u)
 {
-	return --l->left < 2;
+	return --u->left < 2;
 }
 
-void usage_timed_begin(struct usage *l, uint64_t now_ns);
+void usage_look(struct usage *u, uint64_t now_ns);
 
-/** The end of a sweep for which usage_begin() said no. */
-static inline void usage_end(struct usage *l, bool busy)
+/** A sweep ends. @return true: the window does, too, and usage_close() wants the time */
+static inline bool usage_end(struct usage *u, bool busy)
 {
-	l->n_busy += busy;
+	u->n_busy += busy;
+	return u->left == 0;
 }
 
-/** The end of one for which it said yes. 'now_ns' is looked at when usage_is_last(). */
-void usage_timed_end(struct usage *l, bool busy, uint64_t now_ns);
-
-static inline bool usage_is_last(const struct usage *l)
-{
-	return l->left == 0;
-}
+/** @param busy  the last sweep was */
+void usage_close(struct usage *u, bool busy, uint64_t now_ns);
 
 /** In the last sweep of a window: since when a request may have waited that is served; else 0. */
-static inline uint64_t usage_since_ns(const struct usage *l)
+static inline uint64_t usage_since_ns(const struct usage *u)
 {
-	return l->since_ns;
+	return u->since_ns;
 }
 
 #endif

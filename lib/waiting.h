@@ -29,12 +29,6 @@ struct waiting {
 /** It waits for this now. Context: the writer. */
 void waiting_set(struct waiting *w, enum waiting_for kind, uint64_t now_ns);
 
-/** Does it, as far as the writer knows? Context: the writer. */
-static inline bool waiting_is(const struct waiting *w)
-{
-	return w->kind != WAITING_FOR_NOTHING;
-}
-
 /**
  * @param ns  set to how long it has waited for each kind, up to now
  * @return    what it waits for now

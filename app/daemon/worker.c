@@ -10,7 +10,7 @@
 #include "secret_mem.h"
 #include "sleeper.h"
 #include "tap.h"
-#include "usage.h"
+#include "times.h"
 
 #include <rte_config.h>
 #include <rte_launch.h>
@@ -66,8 +66,8 @@ struct worker {
 	struct roster roster; /* of the attached guests */
 	unsigned starved;     /* guests that found no bytes in this sweep */
 	unsigned turns;	      /* in this sweep */
-	struct usage usage;   /* of what its time goes to; times also MAIN, EAL: ro */
 	uint32_t hits_seen;   /* guard_hits() when it was last looked after */
+	struct usage usage;   /* what its time goes to; 'busy_ns', 'other_ns' others: ro */
 
 	/* LCORE: rw, VHOST: ro */
 	unsigned n_attached;
@@ -243,18 +243,7 @@ const struct entropy_stats *worker_entropy_stats(const struct worker *w)
 
 void worker_times(const struct worker *w, struct idle_stats *times)
 {
-	const struct idle_stats *stats = w->sleeper != NULL ? sleeper_stats(w->sleeper) : NULL;
-
-	*times = (struct idle_stats){0};
-	if (stats == NULL) {
-		times->ns[IDLE_BUSY] = stats_read(&w->usage.busy_ns);
-		times->ns[IDLE_SPINNING] = stats_read(&w->usage.other_ns);
-		return;
-	}
-	for (unsigned i = 0; i < IDLE_STATES; i++)
-		times->ns[i] = stats_read(&stats->ns[i]);
-	times->sleeps = stats_read(&stats->sleeps);
-	times->blocks = stats_read(&stats->blocks);
+	times_read(&w->usage, w->sleeper != NULL ? sleeper_stats(w->sleeper) : NULL, times);
 }
 
 const struct sleeper_latency *worker_latency(const struct worker *w)
@@ -288,30 +277,20 @@ static void notify(struct worker *w, struct guest *g)
 	g->dev.call_owed = false;
 }
 
-/* Count how long it waits, and waited. */
-static void note_wait(struct guest *g, bool waits)
+/* Since when a request may have waited that is served now; 0: it is not asked. */
+static inline uint64_t since_ns(const struct worker *w)
 {
-	enum waiting_for kind = WAITING_FOR_NOTHING;
+	uint64_t since = usage_since_ns(&w->usage);
 
-	if (waits)
-		kind = g->dev.starved ? WAITING_FOR_BYTES : WAITING_FOR_TOKENS;
-	waiting_set(&g->waiting, kind, clock_now_ns());
-}
-
-/* Count how long a request may have waited that was served in this turn. */
-static void note_service(const struct worker *w, struct guest *g)
-{
-	uint64_t since_ns = usage_since_ns(&w->usage), now_ns = clock_now_ns();
-
-	if (w->sleeper != NULL && sleeper_woke_ns(w->sleeper) > since_ns)
-		since_ns = sleeper_woke_ns(w->sleeper);
-	latency_add(&g->service, now_ns > since_ns ? now_ns - since_ns : 0);
+	if (__builtin_expect(since == 0, 1) || w->sleeper == NULL)
+		return since;
+	return sleeper_woke_ns(w->sleeper) > since ? sleeper_woke_ns(w->sleeper) : since;
 }
 
 /* Leave a guest alone until it is attached anew. */
 static void break_off(struct worker *w, struct guest *g)
 {
-	note_wait(g, false);
+	times_wait(g, false);
 	__atomic_store_n(&g->fault, g->dev.vq.broken, __ATOMIC_RELEASE);
 	roster_remove(&w->roster, g);
 }
@@ -320,15 +299,18 @@ static void break_off(struct worker *w, struct guest *g)
 static bool turn(struct worker *w, unsigned i)
 {
 	struct guest *g = w->roster.active[i];
+	const bool waited = g->dev.waiting;
 	enum rng_result r = rng_device_poll(&g->dev, &w->supply);
+	uint64_t since;
 
 	w->turns++;
 	if (g->dev.call_owed)
 		notify(w, g);
-	if (__builtin_expect(r == RNG_WAIT || waiting_is(&g->waiting), 0))
-		note_wait(g, r == RNG_WAIT);
-	if (__builtin_expect(usage_since_ns(&w->usage) != 0, 0) && r == RNG_SERVED)
-		note_service(w, g);
+	if (__builtin_expect(waited || r == RNG_WAIT, 0))
+		times_wait(g, r == RNG_WAIT);
+	since = since_ns(w);
+	if (__builtin_expect(since != 0, 0) && r == RNG_SERVED)
+		times_service(g, since);
 	if (r == RNG_BROKEN) {
 		break_off(w, g);
 		return true;
@@ -383,7 +365,7 @@ static bool answer_call(struct worker *w)
 		if (w->sleeper != NULL)
 			sleeper_forget(w->sleeper, g);
 		rng_device_stop(&g->dev, &w->supply);
-		note_wait(g, false);
+		times_wait(g, false);
 		if (g->dev.call_owed)
 			notify(w, g);
 		count_attached(w, -1);
@@ -497,11 +479,10 @@ static void rest(struct worker *w)
 
 static void sweep(struct worker *w)
 {
-	const bool timed = usage_begin(&w->usage);
 	bool busy;
 
-	if (__builtin_expect(timed, 0))
-		usage_timed_begin(&w->usage, clock_now_ns());
+	if (__builtin_expect(usage_begin(&w->usage), 0))
+		usage_look(&w->usage, clock_now_ns());
 	if (w->bytes.limited || w->requests.limited)
 		tell_time(w);
 	if (__builtin_expect(__atomic_load_n(&w->asked, __ATOMIC_RELAXED) != 0, 0))
@@ -518,10 +499,8 @@ static void sweep(struct worker *w)
 		rest(w);
 	else if (w->sleeper != NULL)
 		sleeper_busy(w->sleeper);
-	if (__builtin_expect(timed, 0))
-		usage_timed_end(&w->usage, busy, clock_now_ns());
-	else
-		usage_end(&w->usage, busy);
+	if (__builtin_expect(usage_end(&w->usage, busy), 0))
+		usage_close(&w->usage, busy, clock_now_ns());
 }
 
 static int worker_main(void *arg)

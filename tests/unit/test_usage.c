@@ -27,17 +27,14 @@ static void begin(struct lcore *c)
 /* A sweep that takes so long. @return since when a request may have waited, or 0 */
 static uint64_t sweep(struct lcore *c, bool busy, uint64_t ns)
 {
-	bool timed = usage_begin(&c->usage);
 	uint64_t since_ns;
 
-	if (timed)
-		usage_timed_begin(&c->usage, look(c));
+	if (usage_begin(&c->usage))
+		usage_look(&c->usage, look(c));
 	since_ns = usage_since_ns(&c->usage);
 	c->now_ns += ns;
-	if (timed)
-		usage_timed_end(&c->usage, busy, look(c));
-	else
-		usage_end(&c->usage, busy);
+	if (usage_end(&c->usage, busy))
+		usage_close(&c->usage, busy, look(c));
 	return since_ns;
 }
 
@@ -50,8 +47,7 @@ static void test_all_of_a_kind(void **state)
 		sweep(&c, false, 30);
 	assert_int_equal(c.usage.busy_ns, 0);
 	assert_int_equal(c.usage.other_ns, 10 * USAGE_WINDOW * 30);
-	/* Twice in two sweeps of each window. */
-	assert_int_equal(c.looks, 10 * 4);
+	assert_int_equal(c.looks, 10 * 3);
 	for (unsigned i = 0; i < 10 * USAGE_WINDOW; i++)
 		sweep(&c, true, 500);
 	assert_int_equal(c.usage.busy_ns, 10 * USAGE_WINDOW * 500);
@@ -65,7 +61,7 @@ static void test_mixed(void **state)
 	struct lcore c;
 
 	begin(&c);
-	for (unsigned i = 0; i < 1000 * USAGE_WINDOW; i++) {
+	for (unsigned i = 0; i < 300 * USAGE_WINDOW; i++) {
 		bool busy = i % 4 == 0;
 
 		sweep(&c, busy, busy ? 400 : 40);
