@@ -20,6 +20,7 @@ struct mail {
 };
 
 static int ours, theirs, null;
+static bool cut_off; /* the last message came with more descriptors than there was room for */
 
 static int setup(void **state)
 {
@@ -109,6 +110,7 @@ static ssize_t receive(unsigned *n)
 
 	assert_true(got > 0);
 	request = header[0];
+	cut_off = msg.msg_flags & MSG_CTRUNC;
 	got = receive_judge(ours, &msg, got);
 	assert_int_equal(header[0], message_is_allowed(request) ? request : MSG_NONE);
 	c = CMSG_FIRSTHDR(&msg);
@@ -192,9 +194,15 @@ static void test_payload_apart(void **state)
 static void test_too_many(void **state)
 {
 	unsigned before = count_fds(), n;
+	ssize_t got;
 
 	post(MSG_SET_MEM_TABLE, 8, HEADER + 8, ROOM + 1);
-	assert_int_equal(receive(&n), -1);
+	got = receive(&n);
+	if (!cut_off) {
+		print_message("# skipped: no word of descriptors that are cut off: qemu-user\n");
+		skip();
+	}
+	assert_int_equal(got, -1);
 	assert_int_equal(n, 0);
 	assert_int_equal(count_fds(), before);
 }

@@ -555,6 +555,13 @@ static bool is_possible(void)
 	return wait_for(pid) == 1;
 }
 
+/* Not before the first line of the tests' output, which cmocka 1.1.7 and later have for TAP's. */
+static int say_without(void **state)
+{
+	print_message("# skipped: all that needs a sandbox; this build can have none\n");
+	return 0;
+}
+
 #define sandbox_test(f) cmocka_unit_test_setup_teardown(f, make_files, directory_remove)
 
 int main(void)
@@ -581,9 +588,7 @@ int main(void)
 		cmocka_unit_test(test_words),
 	};
 
-	if (!is_possible()) {
-		print_message("# skipped: all that needs a sandbox; this build can have none\n");
-		return cmocka_run_group_tests(without, NULL, NULL);
-	}
+	if (!is_possible())
+		return cmocka_run_group_tests(without, say_without, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
