@@ -179,20 +179,21 @@ static void doze(struct sleeper *s)
 static void *run(void *arg)
 {
 	struct sleeper *s = arg;
-	int64_t last_ms = now_ms();
+	struct patience patience;
 	uint64_t seen = 0;
 
 	for (unsigned i = 0; i < s->cfg.depth; i++)
 		offer(s, i);
 	take(s);
+	patience_begin(&patience);
 	while (!has_complaint(s) && !(is_stopped(s) && s->guest.drv.nr_offered == 0)) {
 		if (s->guest.fe == NULL && !connect_once(s))
 			continue;
 		doze(s);
 		if (s->nr_answers != seen || s->guest.fe == NULL) {
 			seen = s->nr_answers;
-			last_ms = now_ms();
-		} else if (now_ms() - last_ms > LIVENESS_MS) {
+			patience_begin(&patience);
+		} else if (patience_is_over(&patience)) {
 			complain(s, "a request is not answered");
 		}
 	}
@@ -242,11 +243,12 @@ static void check_complaint(const struct sleeper *s)
 
 void sleeper_wait_answer(const struct sleeper *s, uint64_t answers)
 {
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	struct patience patience;
 
+	patience_begin(&patience);
 	while (sleeper_answers(s) <= answers) {
 		check_complaint(s);
-		if (now_ms() > deadline_ms)
+		if (patience_is_over(&patience))
 			fail_msg("the guest at %s gets no answer", s->cfg.path);
 		sleep_ms(1);
 	}

@@ -29,6 +29,20 @@ void sleep_ms(int ms)
 	nanosleep(&ts, NULL);
 }
 
+void patience_begin(struct patience *p)
+{
+	*p = (struct patience){.looked_ms = now_ms()};
+}
+
+bool patience_is_over(struct patience *p)
+{
+	int64_t now = now_ms(), ms = now - p->looked_ms;
+
+	p->looked_ms = now;
+	p->waited_ms += ms < 1000 ? ms : 1000;
+	return p->waited_ms > LIVENESS_MS;
+}
+
 void stay_off_lcores(void)
 {
 	cpu_set_t one;

@@ -10,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,17 @@ int64_t now_ms(void);
 int64_t now_us(void);
 
 void sleep_ms(int ms);
+
+/**
+ * LIVENESS_MS of time in which the one that waits has run: a machine that stood still, with all
+ * that is on it, is no reason to complain. For loops that look every second at least.
+ */
+struct patience {
+	int64_t looked_ms, waited_ms;
+};
+
+void patience_begin(struct patience *p);
+bool patience_is_over(struct patience *p);
 
 /**
  * Keep the calling thread (and threads it starts) on CPU 0, away from the lcore of a daemon that
