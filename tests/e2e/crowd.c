@@ -18,8 +18,8 @@
 #define BUF_BYTES    512
 #define REGION_BYTES (64 << 10)
 #define TIMEOUT_MS   5000
-#define ACTS_MAX     12	 /* in a life */
-#define HALF_ONE_IN  400 /* lives that end in the middle of a message: the socket closes for it */
+#define ACTS_MAX     12	  /* in a life */
+#define HALF_ONE_IN  1000 /* lives that end in the middle of a message: the socket closes for it */
 #define FLOOD	     2000
 
 struct one {
