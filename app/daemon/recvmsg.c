@@ -12,9 +12,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-ssize_t recvmsg(int sock, struct msghdr *msg, int flags)
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	ssize_t n = syscall(SYS_recvmsg, sock, msg, flags);
+	ssize_t n = syscall(SYS_recvmsg, fd, message, flags);
 
-	return n > 0 ? receive_judge(sock, msg, n) : n;
+	return n > 0 ? receive_judge(fd, message, n) : n;
 }

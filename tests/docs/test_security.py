@@ -37,7 +37,7 @@ def rows(page):
 def tests_of(cell):
     """Folder, program and the names in parentheses behind it, for each program of a cell."""
     folder = None
-    for kind, program, names in re.findall(r'(?:\b([ue]) )?([a-z0-9_-]+)(?: \(([^)]*)\))?(?:, |$)',
+    for kind, program, names in re.findall(r'(?:\b([eu]) )?([a-z0-9_-]+)(?: \(([^)]*)\))?(?:, |$)',
                                            cell):
         folder = FOLDERS.get(kind, folder)
         assert folder, f'"{cell}" does not begin with u or e'
