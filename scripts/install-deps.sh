@@ -12,7 +12,9 @@ BUILD=(gcc libc6-dev make meson ninja-build pkg-config libdpdk-dev libnuma-dev l
 # libipsec-mb exists for x86-64 alone; without it libcrypto does the work.
 [[ $(uname -m) != x86_64 ]] || BUILD+=(libipsec-mb-dev)
 # What runs the tests, and checks the man pages.
-TEST=(python3 mandoc)
+TEST=(python3 python3-prometheus-client mandoc)
+# What scrapes the exporter in its test, and checks the alert rules. 96 MB.
+PROMETHEUS=(prometheus)
 # What makes and boots the guest; the guest's own kernel and tools are not
 # installed, guest-image.sh unpacks them.
 GUEST=(qemu-system-x86 cpio gzip xz-utils)
@@ -58,6 +60,8 @@ groups (default: build test guest):
           what cross-builds for arm64, where dpkg knows that architecture
   coverage
           gcovr, for scripts/coverage.sh
+  prometheus
+          Prometheus, which the test of the exporter is skipped without
   lint    clang, clang-format, clang-tidy, cppcheck, shellcheck, codespell, flake8,
           mandoc
 
@@ -122,6 +126,7 @@ for group in "${groups[@]}"; do
     matrix) wanted+=("${MATRIX[@]}") ;;
     cross-arm64) wanted+=("${CROSS_ARM64[@]}") ;;
     coverage) wanted+=("${COVERAGE[@]}") ;;
+    prometheus) wanted+=("${PROMETHEUS[@]}") ;;
     lint) wanted+=("${LINT[@]}") ;;
     esac
 done

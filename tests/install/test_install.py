@@ -20,9 +20,13 @@ sys.path.insert(0, os.path.join(HERE, '..', 'e2e', 'qemu'))
 import tap  # noqa: E402  one TAP producer for all tests in Python
 
 BUILD = os.environ['VRNG_BUILD']
-UNITS = ['dpdk-vhost-rng.service', 'dpdk-vhost-rng@.service']
+DAEMONS = ['dpdk-vhost-rng.service', 'dpdk-vhost-rng@.service']
+EXPORTER = 'dpdk-vhost-rng-exporter.service'
+UNITS = [*DAEMONS, EXPORTER]
 # Of systemd-analyze security, in tenths: what it calls safe.
 EXPOSURE_MAX = 10
+# It has a network, and waits for Prometheus there.
+EXPORTER_EXPOSURE_MAX = 15
 
 suite = tap.Suite()
 
@@ -75,8 +79,9 @@ def runnable_units(env, folder):
 @suite.case('programs and units are below the prefix')
 def _(env):
     assert os.access(env.root + env.bindir + '/dpdk-vhost-rng', os.X_OK)
-    for name in UNITS:
+    for name in DAEMONS:
         assert f'ExecStart={env.bindir}/dpdk-vhost-rng ' in env.unit(name), name
+    assert f'ExecStart={env.bindir}/dpdk-vhost-rng-exporter.py ' in env.unit(EXPORTER)
     assert os.path.exists(env.path('lib/sysusers.d/dpdk-vhost-rng.conf'))
     assert os.path.exists(env.path('lib/tmpfiles.d/dpdk-vhost-rng.conf'))
     outside = [name for name in os.listdir(env.root) if name != env.prefix.split('/')[1]]
@@ -85,7 +90,8 @@ def _(env):
 
 @suite.case('the scripts run where they were installed, also in a root that is not /')
 def _(env):
-    for script in ('dpdk-vhost-rng-setup.sh', 'dpdk-vhost-rng-ctl.py'):
+    for script in ('dpdk-vhost-rng-setup.sh', 'dpdk-vhost-rng-ctl.py',
+                   'dpdk-vhost-rng-exporter.py'):
         done = subprocess.run([env.root + env.bindir + '/' + script, '--help'],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=60, check=False, env={'PATH': os.environ['PATH']})
@@ -107,7 +113,7 @@ def _(env):
 
 @suite.case('the options of the units are accepted')
 def _(env):
-    for name in UNITS:
+    for name in DAEMONS:
         options = re.search(r'^Environment="VRNG_OPTIONS=(.*)"$', env.unit(name), re.M).group(1)
         options = options.replace('%i', 'a').replace('/run/', env.root + '/run/').split()
         # A CPU that no machine has: the options are read, and nothing is started.
@@ -115,6 +121,21 @@ def _(env):
                                '--lcores=65535'], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
         assert done.returncode == 1, f'{name}: {done.returncode}, {done.stdout}'
+
+
+@suite.case('the options of the unit of the exporter are accepted')
+def _(env):
+    options = re.search(r'^Environment="VRNG_EXPORTER_OPTIONS=(.*)"$', env.unit(EXPORTER),
+                        re.M).group(1).split()
+    # What is refused is refused before --help is answered to.
+    done = subprocess.run([env.root + env.bindir + '/dpdk-vhost-rng-exporter.py', *options,
+                           '--help'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    # The unit of the daemon makes that socket: the EAL has it below RUNTIME_DIRECTORY.
+    assert '--telemetry ' in env.unit('dpdk-vhost-rng.service')
+    assert 'RuntimeDirectory=dpdk-vhost-rng\n' in env.unit('dpdk-vhost-rng.service')
+    assert options == ['--telemetry-socket=/run/dpdk-vhost-rng/dpdk/rte/dpdk_telemetry.v2']
 
 
 @suite.case('systemd finds nothing wrong with the units')
@@ -133,8 +154,9 @@ def _(env):
     need('systemd-analyze')
     with tempfile.TemporaryDirectory(prefix='vrng-units-') as folder:
         for path in runnable_units(env, folder):
+            most = EXPORTER_EXPOSURE_MAX if path.endswith(EXPORTER) else EXPOSURE_MAX
             done = subprocess.run(['systemd-analyze', 'security', '--offline=true', '--no-pager',
-                                   f'--threshold={EXPOSURE_MAX}', path], stdout=subprocess.PIPE,
+                                   f'--threshold={most}', path], stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
             if 'unrecognized option' in done.stdout:
                 raise tap.Skip('this systemd-analyze looks at running units only')

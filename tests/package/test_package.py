@@ -66,7 +66,8 @@ def _(package):
     there = {name for _, name in package.files()}
     for name in ('/usr/bin/dpdk-vhost-rng', '/usr/bin/dpdk-vhost-rng-bench',
                  '/usr/bin/dpdk-vhost-rng-setup.sh', '/usr/bin/dpdk-vhost-rng-ctl.py',
-                 '/usr/share/dpdk-vhost-rng/ctl/main.py',
+                 '/usr/bin/dpdk-vhost-rng-exporter.py', '/usr/share/dpdk-vhost-rng/ctl/main.py',
+                 '/usr/share/man/man8/dpdk-vhost-rng-exporter.8.gz',
                  '/usr/share/bash-completion/completions/dpdk-vhost-rng-ctl.py',
                  '/usr/share/man/man8/dpdk-vhost-rng-ctl.8.gz',
                  '/usr/share/man/man8/dpdk-vhost-rng.8.gz',
@@ -136,6 +137,7 @@ def _(package):
     there = {name.replace('/usr/lib/', '/lib/') for _, name in package.files()}
     for name in ('/lib/systemd/system/dpdk-vhost-rng.service',
                  '/lib/systemd/system/dpdk-vhost-rng@.service',
+                 '/lib/systemd/system/dpdk-vhost-rng-exporter.service',
                  '/lib/sysusers.d/dpdk-vhost-rng.conf', '/lib/tmpfiles.d/dpdk-vhost-rng.conf'):
         assert name in there, f'{name} is not among {sorted(there)}'
     scripts = {}
