@@ -20,7 +20,7 @@ import sys
 sys.path.insert(0, os.environ['VRNG_TESTS'])
 import tap  # noqa: E402
 
-top, daemon, bench = sys.argv[1:]
+top, daemon, bench = map(os.path.abspath, sys.argv[1:])
 suite = tap.Suite()
 
 # A path in this tree, as text names it.
