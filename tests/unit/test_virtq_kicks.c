@@ -14,6 +14,7 @@
 #define SIZE	    4
 #define NR_ROUNDS   100000
 #define LIVENESS_NS 20000000000u
+#define RACE_NS	    5000000000u /* where the two threads get a CPU in turns only */
 
 struct fixture {
 	struct vm vm;
@@ -259,12 +260,14 @@ static void race(bool event_idx)
 	static struct race race;
 	pthread_t driver;
 	bool lost = false;
+	uint64_t until_ns;
 
 	memset(&race, 0, sizeof(race));
+	until_ns = now_ns() + RACE_NS;
 	race.seed = random_seed(event_idx ? "race_with_event_idx" : "race_with_flags");
 	fixture_init(&race.fx, event_idx, 65000);
 	assert_int_equal(pthread_create(&driver, NULL, drive, &race), 0);
-	for (unsigned i = 0; i < NR_ROUNDS && !lost; i++) {
+	for (unsigned i = 0; i < NR_ROUNDS && !lost && now_ns() < until_ns; i++) {
 		if (serve(&race.fx) > 0)
 			virtq_disable_kicks(&race.fx.vq);
 		for (uint64_t n = random_below(&race.seed, 200); n > 0; n--)
