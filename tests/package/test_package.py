@@ -149,7 +149,8 @@ def _(package):
     assert 'invoke $_dh_action' in scripts['postinst'], scripts['postinst']
     # It makes links again that somebody made, and no others.
     assert 'debian-installed' in scripts['postinst'], scripts['postinst']
-    assert re.search("invoke stop '?dpdk-vhost-rng.service", scripts['prerm']), scripts['prerm']
+    for name in ('dpdk-vhost-rng.service', 'dpdk-vhost-rng-exporter.service'):
+        assert re.search(rf"invoke stop .*'?{name}", scripts['prerm']), scripts['prerm']
 
 
 @suite.case('lintian has no complaint')
