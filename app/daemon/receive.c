@@ -18,6 +18,7 @@
 #define PAYLOAD_BYTES_MAX 264 /* of a message with descriptors: a table of eight regions */
 #define LOOK_NS		  200000
 #define REGIONS_MAX	  8
+#define RING_MASK	  0xffu
 
 /* A memory table, as it travels. */
 struct table {
@@ -131,6 +132,36 @@ static bool can_map_all(int sock, struct msghdr *msg, uint32_t size)
 	return true;
 }
 
+/* Of a ring that there is: for others the library may find no memory, and ends at once. */
+static bool names_ring(int sock, uint32_t size)
+{
+	uint64_t index;
+
+	return size == sizeof(index) &&
+	       recv(sock, &index, sizeof(index), MSG_PEEK | MSG_DONTWAIT) == sizeof(index) &&
+	       (index & RING_MASK) == 0;
+}
+
+/* May the library have the descriptors of this message, which is whole? */
+static bool may_keep(int sock, struct msghdr *msg, const struct message *m)
+{
+	switch (m->request) {
+	case MSG_SET_MEM_TABLE:
+		return can_map_all(sock, msg, m->size);
+	case MSG_SET_VRING_KICK:
+	case MSG_SET_VRING_CALL:
+	case MSG_SET_VRING_ERR:
+		return names_ring(sock, m->size);
+	case MSG_SET_LOG_BASE:
+	case MSG_SET_LOG_FD:
+	case MSG_NONE:
+		return true;
+	default:
+		/* It closes them, but not if it finds the ring's index too large before. */
+		return false;
+	}
+}
+
 /* A message with descriptors must be whole. */
 static ssize_t judge_rights(int sock, struct msghdr *msg, const struct message *m, ssize_t n)
 {
@@ -147,8 +178,8 @@ static ssize_t judge_rights(int sock, struct msghdr *msg, const struct message *
 		close_rights(msg);
 		return whole;
 	}
-	/* Without them the library refuses it, and forgets nothing. */
-	if (m->request == MSG_SET_MEM_TABLE && !can_map_all(sock, msg, size))
+	/* Without them the library refuses it, or does it as if they had not come. */
+	if (!may_keep(sock, msg, m))
 		close_rights(msg);
 	return n;
 }

@@ -11,10 +11,10 @@
  * gets the number of none: the library knows nothing to do, and closes what came with it.
  *
  * Descriptors. The library (22.11, 23.11) forgets those of a message that it could not read to its
- * end, or with which more came than it has room for, or of a region that it cannot map (22.11): a
- * front-end that sends eight, breaks off and leaves, over and over, would use up all that the
- * process may have, for everybody. So a memory table whose regions cannot be mapped comes without
- * any.
+ * end, or with which more came than it has room for, or of a region that it cannot map, or of a
+ * ring whose index is too large: a front-end that sends eight, breaks off and leaves, over and
+ * over, would use up all that the process may have, for everybody. So a memory table whose regions
+ * cannot be mapped comes without any.
  *
  * Security model: all of it is what a front-end sent.
  *

@@ -259,13 +259,14 @@ static void test_descriptors_are_closed(void **state)
 
 /*
  * Descriptors with what is no message, over and over, by a front-end that does not wait for an
- * answer: more than there is room for, with a length that is none, with half a message, and of a
- * region that cannot be mapped. It gets away with it, as it holds up nobody; but what it sent is
- * closed.
+ * answer: more than there is room for, with a length that is none, with half a message, of a region
+ * that cannot be mapped, with a ring far beyond the last. It gets away with it, as it holds up
+ * nobody; but what it sent is closed.
  */
 static void test_descriptors_of_no_message(void **state)
 {
 	static const uint64_t region[] = {1, 0, 4096, 0, 0};
+	static const uint32_t far[] = {300, 16}; /* the index of a ring */
 	static const uint8_t payload[64];
 	struct rude *r = *state;
 	unsigned before;
@@ -275,11 +276,13 @@ static void test_descriptors_of_no_message(void **state)
 	for (unsigned i = 0; i < 60; i++) {
 		int fd = connect_to(r->daemon.socket[0]);
 
-		if (i % 4 == 3)
+		if (i % 5 == 4)
+			say(fd, VHOST_USER_SET_VRING_NUM, 8, far, 8, VHOST_USER_MAX_FDS);
+		else if (i % 5 == 3)
 			say(fd, VHOST_USER_SET_MEM_TABLE, 40, region, 40, 1);
-		else if (i % 4 == 0)
+		else if (i % 5 == 0)
 			say(fd, VHOST_USER_SET_MEM_TABLE, 8, payload, 8, VHOST_USER_MAX_FDS + 1);
-		else if (i % 4 == 1)
+		else if (i % 5 == 1)
 			say(fd, VHOST_USER_SET_MEM_TABLE, 1 << 20, payload, 8, VHOST_USER_MAX_FDS);
 		else
 			say(fd, VHOST_USER_SET_MEM_TABLE, 40, payload, 8, VHOST_USER_MAX_FDS);
