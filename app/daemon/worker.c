@@ -617,7 +617,7 @@ void worker_reseed(struct worker *w, bool due)
 
 void worker_attach(struct worker *w, struct guest *g)
 {
-	g->fault = NULL;
+	__atomic_store_n(&g->fault, NULL, __ATOMIC_RELAXED); /* MAIN looks at it, any time */
 	call(w, CALL_ATTACH, g);
 }
 
