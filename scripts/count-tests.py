@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Counts what `meson test` did, case by case, and ends with one line of totals.
 
-usage: count-tests.py DIR:STATUS...
+usage: count-tests.py DIR[@SETUP]:STATUS...
 
 DIR is a build directory in which `meson test` ended with STATUS. Counted is
-what DIR/meson-logs/testlog.json says: each TAP line is a case, and so is each
+what DIR/meson-logs/testlog.json says (with "--setup SETUP" testlog-SETUP.json): each TAP line is a case, and so is each
 program without TAP. meson's own testlog.junit.xml would not do: there a program
 that ran into its time limit passes, and one that crashed after some of its cases
 counts for those cases alone.
@@ -108,7 +108,8 @@ def count(directory, meson_status):
             for line in comments:
                 print(f'    {line}')
 
-    path = os.path.join(directory, 'meson-logs', 'testlog.json')
+    build, _, setup = directory.partition('@')
+    path = os.path.join(build, 'meson-logs', f'testlog-{setup}.json' if setup else 'testlog.json')
     try:
         with open(path, encoding='utf-8', errors='replace') as log:
             for line in log:

@@ -12,7 +12,7 @@ BUILD=(gcc libc6-dev make meson ninja-build pkg-config libdpdk-dev libnuma-dev l
 # libipsec-mb exists for x86-64 alone; without it libcrypto does the work.
 [[ $(uname -m) != x86_64 ]] || BUILD+=(libipsec-mb-dev)
 # What runs the tests, and checks the man pages.
-TEST=(python3 python3-prometheus-client mandoc)
+TEST=(python3 python3-prometheus-client mandoc valgrind libc6-dbg)
 # What scrapes the exporter in its test, and checks the alert rules. 96 MB.
 PROMETHEUS=(prometheus)
 # What makes and boots the guest; the guest's own kernel and tools are not

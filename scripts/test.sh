@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Builds the project and runs all its tests: as it is, and once more with the
-# sanitizers. The last line has the numbers.
+# Builds the project and runs all its tests: as it is, once more with the address and
+# undefined behaviour sanitizers, and those in which threads meet with the thread
+# sanitizer; some of the library's under valgrind. The last line has the numbers.
 
 set -euo pipefail
 
@@ -10,6 +11,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
 build=$top/build
 build_asan=$top/build-asan
+build_tsan=$top/build-tsan
+
+# Where threads meet: the ways to a worker and back, and all that MAIN reads.
+tsan_tests=(bell caller guard e2e-churn e2e-control e2e-memory e2e-notify)
+# What touches guests' memory, or a front-end's words, and is quick enough; and AES as valgrind's
+# CPU has it, which is not one with AVX-512.
+valgrind_tests=(guest_mem virtq_split_lies virtq_packed_lies message receive request keystream)
 
 usage()
 {
@@ -18,8 +26,9 @@ usage: ${0##*/} [--quick] [--werror]
 
 Installs the Debian packages that are missing, builds in build/ and in build-asan/
 (with the address and undefined behaviour sanitizers), and runs the tests in both;
-those with QEMU guests only in build/. The last line is "N passed, N failed", with
-", N skipped" when there are some. The exit status is 0 when something passed and
+those with QEMU guests only in build/. Also those in which threads meet in build-tsan/
+(with the thread sanitizer), and some of the library's under valgrind. The last line
+is "N passed, N failed", with ", N skipped" when there are some. The exit status is 0 when something passed and
 nothing failed.
 
 options:
@@ -52,7 +61,9 @@ die()
     exit 1
 }
 
-# Configures and compiles a build directory: DIR, options for a new one...
+# Configures and compiles a build directory: DIR, options for a new one... Of it, when "targets" is
+# not empty, only those.
+targets=()
 compile()
 {
     local dir=$1
@@ -64,22 +75,26 @@ compile()
     elif ((${#setup_options[@]})); then
         meson configure "$dir" "${setup_options[@]}" || die "meson cannot configure $dir"
     fi
-    ninja -C "$dir" || die "$dir does not compile: no tests were run"
+    ninja -C "$dir" "${targets[@]}" || die "$dir does not compile: no tests were run"
 }
 
-# Runs the tests of a build directory: DIR, options of meson test... Adds the
-# outcome to "runs".
+# Runs the tests of a build directory: DIR[@SETUP], options of meson test... Adds
+# the outcome to "runs".
 runs=()
 run_tests()
 {
-    local dir=$1 status=0
+    local run=$1 dir=${1%@*} status=0
 
     shift
-    printf '\n== test in %s\n' "${dir#"$top/"}"
+    printf '\n== test in %s\n' "${run#"$top/"}"
     # Old results must not be taken for new ones.
-    rm -f "$dir"/meson-logs/testlog*
+    if [[ $run == "$dir" ]]; then
+        rm -f "$dir"/meson-logs/testlog*
+    else
+        set -- --setup "${run#*@}" "$@"
+    fi
     meson test -C "$dir" --no-rebuild --print-errorlogs "$@" </dev/null || status=$?
-    runs+=("${dir#"$top/"}:$status")
+    runs+=("${run#"$top/"}:$status")
 }
 
 cd "$top"
@@ -91,6 +106,14 @@ else
 fi
 compile "$build"
 compile "$build_asan" -Db_sanitize=address,undefined -Doptimization=1
+targets=(app/daemon/dpdk-vhost-rng)
+for name in "${tsan_tests[@]}"; do
+    case $name in
+    e2e-*) targets+=("tests/e2e/test_${name#e2e-}") ;;
+    *) targets+=("tests/unit/test_$name") ;;
+    esac
+done
+compile "$build_tsan" -Db_sanitize=thread -Db_lundef=false -Doptimization=1
 
 if [[ $quick == yes ]]; then
     run_tests "$build" "${without_qemu[@]}"
@@ -100,11 +123,15 @@ else
     printf 'test: QEMU runs guests with %s\n' "$("$here/guest-accel.sh" "$build/guest")"
     run_tests "$build"
 fi
+run_tests "$build@valgrind" "${valgrind_tests[@]}"
 
 # A finding of a sanitizer ends the program: what only prints would pass.
 export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=1:detect_leaks=1:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-halt_on_error=1:abort_on_error=1:print_stacktrace=1}
 run_tests "$build_asan" "${without_qemu[@]}" --timeout-multiplier 3
+
+export TSAN_OPTIONS=${TSAN_OPTIONS-halt_on_error=1:second_deadlock_stack=1:suppressions=$top/tests/tsan.supp}
+run_tests "$build_tsan" --timeout-multiplier 3 "${tsan_tests[@]}"
 
 printf '\n'
 exec "$here/count-tests.py" "${runs[@]}"
