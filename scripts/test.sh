@@ -28,8 +28,8 @@ Installs the Debian packages that are missing, builds in build/ and in build-asa
 (with the address and undefined behaviour sanitizers), and runs the tests in both;
 those with QEMU guests only in build/. Also those in which threads meet in build-tsan/
 (with the thread sanitizer), and some of the library's under valgrind. The last line
-is "N passed, N failed", with ", N skipped" when there are some. The exit status is 0 when something passed and
-nothing failed.
+is "N passed, N failed", with ", N skipped" when there are some. The exit status is 0
+when something passed and nothing failed.
 
 options:
   --quick     without QEMU guests
