@@ -4,11 +4,11 @@
 
 usage: count-tests.py DIR[@SETUP]:STATUS...
 
-DIR is a build directory in which `meson test` ended with STATUS. Counted is
-what DIR/meson-logs/testlog.json says (with "--setup SETUP" testlog-SETUP.json): each TAP line is a case, and so is each
-program without TAP. meson's own testlog.junit.xml would not do: there a program
-that ran into its time limit passes, and one that crashed after some of its cases
-counts for those cases alone.
+DIR is a build directory in which `meson test` ended with STATUS. Counted is what
+DIR/meson-logs/testlog.json says (with "--setup SETUP" testlog-SETUP.json): each
+TAP line is a case, and so is each program without TAP. meson's own
+testlog.junit.xml would not do: there a program that ran into its time limit
+passes, and one that crashed after some of its cases counts for those cases alone.
 
 A program fails one time more than its cases say when it crashed, was stopped by
 its time limit, ran fewer cases than it planned, or reported an error while none
