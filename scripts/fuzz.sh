@@ -17,6 +17,7 @@ declare -A FILES=(
     [budget]='lib/budget.c lib/budget_lend.c'
     [control]='app/daemon/request.c app/daemon/commands.c'
     [drbg]='lib/drbg.c lib/keystream.c lib/keystream_ipsec_mb.c lib/keystream_libcrypto.c'
+    [messages]=''
     [health]='lib/health.c'
     [options]='app/daemon/options.c app/daemon/spec.c app/common/parse.c'
     [ring]='lib/virtq.c lib/virtq.h lib/virtq_chain.h lib/virtq_split.c lib/virtq_packed.c lib/guest_mem.c lib/guest_mem.h'
@@ -30,7 +31,8 @@ usage: ${0##*/} [options] [TARGET...]
 Runs fuzz targets (default: all: ${!FILES[*]}), one after the other. They start from
 tests/fuzz/corpus/ and from what earlier runs found, which is in build-fuzz/corpus/. What
 fails is left in build-fuzz/findings/; the fix comes with that input as a file of
-tests/fuzz/corpus/TARGET/, which every "meson test" replays. The last line has the numbers.
+tests/fuzz/corpus/TARGET/, which every "meson test" replays. "messages" is the stream of messages
+into the daemon itself, without a corpus. The last line has the numbers.
 
 options:
   --time SECONDS   for each target (default 60)
@@ -119,6 +121,26 @@ fuzz()
     return "$status"
 }
 
+# The same for the stream of messages into the daemon as it is, which is no target of libFuzzer's:
+# one front-end tells it stories, all of which follow from a seed.
+tell_stories()
+{
+    local log=$build/messages.log seed=$((RANDOM << 30 | RANDOM << 15 | RANDOM)) status=0
+
+    ninja -C "$build" app/daemon/dpdk-vhost-rng tests/e2e/test_fuzz_messages ||
+        die "$build does not compile"
+    VRNG_DAEMON=$build/app/daemon/dpdk-vhost-rng VRNG_SEED=$seed \
+        VRNG_FUZZ_SECONDS=$(((seconds + 1) / 2)) ASAN_OPTIONS=$ASAN_OPTIONS:handle_sigbus=0 \
+        "$build/tests/e2e/test_fuzz_messages" >"$log" 2>&1 || status=$?
+    runs=$(sed -nE 's/.* ([0-9]+) stories, .*/\1/p' "$log" | awk '{ sum += $1 } END { print sum + 0 }')
+    if ((status != 0)); then
+        printf 'fuzz: messages: FAILED; the end of %s:\n' "$log"
+        tail -n 60 "$log"
+    fi
+    printf 'fuzz: messages: %s stories from seed %s on\n' "$runs" "$seed"
+    return "$status"
+}
+
 # Lists the lines that no input of a target reached, as FILE:LINE: TEXT.
 report_coverage()
 {
@@ -177,16 +199,18 @@ passed=0
 failed=0
 total=0
 for target in "${targets[@]}"; do
-    if fuzz "$target"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    how=fuzz
+    [[ $target != messages ]] || how=tell_stories
+    if "$how" "$target"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     total=$((total + runs))
 done
 if [[ $keep == yes ]]; then
-    for target in "${targets[@]}"; do keep_corpus "$target"; done
+    for target in "${targets[@]}"; do [[ $target == messages ]] || keep_corpus "$target"; done
 fi
 if [[ $coverage == yes ]]; then
     compile "$build_coverage" '-fprofile-instr-generate -fcoverage-mapping' \
         -Dc_link_args=-fprofile-instr-generate -Doptimization=0
-    for target in "${targets[@]}"; do report_coverage "$target"; done
+    for target in "${targets[@]}"; do [[ $target == messages ]] || report_coverage "$target"; done
 fi
 printf 'fuzz: %d inputs altogether\n%d passed, %d failed\n' "$total" "$passed" "$failed"
 ((failed == 0))

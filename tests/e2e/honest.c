@@ -3,14 +3,34 @@
 
 #include "util.h"
 
+#include <string.h>
 #include <time.h>
 
 #define DEPTH	  4
 #define BUF_BYTES 64
+#define POISON	  0xa5
+#define SOME	  16 /* that random bytes are never all POISON */
 
 static void complain(struct honest *h, const char *what)
 {
 	__atomic_store_n(&h->complaint, what, __ATOMIC_RELEASE);
+}
+
+static uint8_t *buffer(struct honest *h, uint64_t cookie)
+{
+	return guest_ram_at(&h->guest.ram, h->gpa + cookie % DEPTH * BUF_BYTES, BUF_BYTES);
+}
+
+/* Are so many bytes there, and no more? Before, the buffer was full of poison. */
+static void check_bytes(struct honest *h, const struct driver_used *used)
+{
+	static const uint8_t poison[BUF_BYTES] = {[0 ... BUF_BYTES - 1] = POISON};
+	const uint8_t *buf = buffer(h, used->cookie);
+
+	if (used->len_bytes >= SOME && memcmp(buf, poison, SOME) == 0)
+		complain(h, "the bystander was told of bytes that it did not get");
+	if (memcmp(buf + used->len_bytes, poison, BUF_BYTES - used->len_bytes) != 0)
+		complain(h, "the bystander got bytes that it was not told of");
 }
 
 /* @return whether all that was asked for has been answered, one way or the other */
@@ -25,6 +45,7 @@ static bool take_all(struct honest *h)
 		case DRIVER_OK:
 			if (used.len_bytes == 0)
 				complain(h, "the bystander got an answer of 0 bytes");
+			check_bytes(h, &used);
 			__atomic_fetch_add(&h->nr_answers, 1, __ATOMIC_RELAXED);
 			break;
 		default:
@@ -59,6 +80,7 @@ static void *run(void *arg)
 				.len_bytes = BUF_BYTES,
 				.writable = true};
 
+			memset(buffer(h, cookie), POISON, BUF_BYTES);
 			if (driver_add(&h->guest.drv, &buf, 1, 1, cookie++) != 0)
 				complain(h, "the bystander's queue is corrupt");
 		}
