@@ -181,7 +181,8 @@ def buckets_of(histogram):
     buckets = []
     for bound, count in zip(histogram['le'], histogram['counts']):
         total += count
-        buckets.append((repr(bound * NS), total))
+        # Divided, not multiplied: 1024 is 1.024e-06 then, without a digit of rounding.
+        buckets.append((repr(bound / 1e9), total))
     return buckets + [('+Inf', total + histogram['over'])]
 
 

@@ -150,6 +150,8 @@ def _(env):
     buckets = [value for name, value in got.items()
                if name.startswith('vhost_rng_guest_service_seconds_bucket{guest="vm1"')]
     assert buckets == [1, 1, 4, 6], buckets
+    bounds = re.findall(r'guest_service_seconds_bucket{guest="vm1",le="(.*?)"}', text)
+    assert bounds == ['2.56e-07', '5.12e-07', '1.024e-06', '+Inf'], bounds
     # Neither what has no limit nor who is gone is there.
     assert 'gone' not in text and 'vhost_rng_budget_requests' not in text, text
     assert not any('drawn' in name for name in got), text
