@@ -53,7 +53,7 @@ failed=no
 run_tests()
 {
     find "$build" -name '*.gcda' -delete
-    meson test -C "$build" --timeout-multiplier 4 --quiet --print-errorlogs "$@" \
+    meson test -C "$build" --timeout-multiplier 10 --quiet --print-errorlogs "$@" \
         </dev/null ||
         failed=yes
 }
