@@ -63,21 +63,49 @@ void stream_bytes(uint64_t from, uint8_t *dst, size_t len_bytes)
 	}
 }
 
-int64_t stream_locate(const uint8_t *data, size_t len_bytes)
+/* Does the stream have these bytes at 'from'? Looks at a few: no chance finds so many. */
+static bool is_at(uint64_t from, const uint8_t *data, size_t len_bytes)
 {
 	uint8_t want[24];
+	size_t n = len_bytes < sizeof(want) ? len_bytes : sizeof(want);
 
-	/* Any aligned word names its place, unless one of its bytes was a replaced one. */
+	if (from >> 62 != 0)
+		return false;
+	stream_bytes(from, want, n);
+	return memcmp(want, data, n) == 0;
+}
+
+/* The place 'at' bytes before a word, whichever of its bytes were replaced ones; or -1. */
+static int64_t place_by(uint64_t word, size_t at, const uint8_t *data, size_t len_bytes)
+{
+	for (unsigned replaced = 0; replaced < 256; replaced++) {
+		uint64_t was = word, from;
+		bool can_be = true;
+
+		for (unsigned i = 0; i < 8; i++) {
+			if (!(replaced & 1u << i))
+				continue;
+			can_be &= (uint8_t)(word >> 8 * i) == (uint8_t)~STREAM_POISON;
+			was ^= 0xffull << 8 * i;
+		}
+		from = unmix(was) * 8 - at;
+		if (can_be && is_at(from, data, len_bytes))
+			return (int64_t)from;
+	}
+	return -1;
+}
+
+int64_t stream_locate(const uint8_t *data, size_t len_bytes)
+{
+	/* Any aligned word names its place. */
 	for (size_t at = 0; at + 8 <= len_bytes && at < 1024; at++) {
-		uint64_t word, from;
+		uint64_t word;
+		int64_t from;
 
 		memcpy(&word, data + at, 8);
-		from = unmix(word) * 8 - at;
-		if (from >> 62 != 0)
-			continue;
-		stream_bytes(from, want, len_bytes < 24 ? len_bytes : 24);
-		if (memcmp(want, data, len_bytes < 24 ? len_bytes : 24) == 0)
-			return (int64_t)from;
+		from = place_by(word, at, data, len_bytes);
+		if (from >= 0)
+			return from;
 	}
 	return -1;
 }
