@@ -147,6 +147,23 @@ static void test_half_a_message(void **state)
 	assert_true(daemon_said(&r->daemon, "its front-end broke a message off"));
 }
 
+/* A new guest, as soon as the socket is open for one. */
+static void wait_until_let_in(struct rude *r)
+{
+	int64_t deadline_ms;
+
+	rude_new_guest(r, &(struct guest_cfg){0});
+	for (deadline_ms = now_ms() + LIVENESS_MS;; sleep_ms(50)) {
+		struct frontend_cfg cfg = {.socket_path = r->daemon.socket[0], .timeout_ms = 1000};
+
+		assert_int_equal(frontend_create(&cfg, &r->guest.fe), 0);
+		if (frontend_negotiate(r->guest.fe, 0, NULL) == 0)
+			break;
+		guest_die(&r->guest);
+		assert_true(now_ms() < deadline_ms);
+	}
+}
+
 /* A message that is refused, with a reply, does not hide the half one after it. */
 static void test_half_after_refused(void **state)
 {
@@ -169,26 +186,9 @@ static void test_half_after_refused(void **state)
 		free(log);
 		assert_true(now_ms() < deadline_ms);
 	} while (!said);
-	rude_new_guest(r, &(struct guest_cfg){0});
+	wait_until_let_in(r);
 	rude_recover_by_reconnect(r);
 	honest_stop(&r->honest);
-}
-
-/* A new guest, as soon as the socket is open for one. */
-static void wait_until_let_in(struct rude *r)
-{
-	int64_t deadline_ms;
-
-	rude_new_guest(r, &(struct guest_cfg){0});
-	for (deadline_ms = now_ms() + LIVENESS_MS;; sleep_ms(50)) {
-		struct frontend_cfg cfg = {.socket_path = r->daemon.socket[0], .timeout_ms = 1000};
-
-		assert_int_equal(frontend_create(&cfg, &r->guest.fe), 0);
-		if (frontend_negotiate(r->guest.fe, 0, NULL) == 0)
-			break;
-		guest_die(&r->guest);
-		assert_true(now_ms() < deadline_ms);
-	}
 }
 
 /* Who does it over and over has to stay away, and may come back. */

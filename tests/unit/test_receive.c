@@ -205,7 +205,11 @@ static void test_payload_apart(void **state)
 	unsigned n;
 
 	post(MSG_SET_VRING_KICK, 8, HEADER, 1);
-	assert_int_equal(send(theirs, "\0\1345678", 8, 0), 8);
+	assert_int_equal(send(theirs,
+				 "\0\1"
+				 "345678",
+				 8, 0),
+		8);
 	shutdown(theirs, SHUT_WR);
 	assert_int_equal(receive(&n), HEADER);
 	assert_int_equal(n, 1);
