@@ -57,6 +57,8 @@ int sleeper_create(const struct sleeper_config *cfg, struct sleeper **sleeper)
 	if (s == NULL)
 		return -ENOMEM;
 	s->cfg = *cfg;
+	/* Not by the lcore itself: MAIN may already be asked for what is counted. */
+	idle_init(&s->idle, &s->cfg.idle, clock_now_ns());
 	rte_cpu_get_intrinsics_support(&cpu);
 	s->can_monitor = cpu.power_monitor;
 	s->can_pause = cpu.power_pause;
@@ -107,7 +109,6 @@ void sleeper_begin(struct sleeper *s)
 	/* The kernel may be late by 50 us otherwise, to save power: as long as our longest sleep.
 	 */
 	prctl(PR_SET_TIMERSLACK, 1);
-	idle_init(&s->idle, &s->cfg.idle, clock_now_ns());
 }
 
 void sleeper_busy(struct sleeper *s)

@@ -2,6 +2,7 @@
 #include "worker_loop.h"
 
 #include "caller.h"
+#include "clock.h"
 #include "log.h"
 #include "secret_mem.h"
 #include "sleeper.h"
@@ -226,8 +227,11 @@ static void call(struct worker *w, enum call_op op, struct guest *g)
 
 int worker_start(struct worker *w)
 {
-	int err = rte_eal_remote_launch(worker_loop, w, w->lcore);
+	int err;
 
+	/* Not by the lcore itself: MAIN may already be asked for what is counted. */
+	usage_init(&w->usage, clock_now_ns());
+	err = rte_eal_remote_launch(worker_loop, w, w->lcore);
 	w->running = err == 0;
 	return err;
 }

@@ -262,7 +262,6 @@ int worker_loop(void *worker)
 	pthread_setname_np(pthread_self(), name);
 	if (w->sleeper != NULL)
 		sleeper_begin(w->sleeper);
-	usage_init(&w->usage, clock_now_ns());
 	do {
 		sweep(w);
 	} while (!is_called(w) || answer_call(w));
