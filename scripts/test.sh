@@ -25,11 +25,12 @@ usage()
 usage: ${0##*/} [--quick] [--werror]
 
 Installs the Debian packages that are missing, builds in build/ and in build-asan/
-(with the address and undefined behaviour sanitizers), and runs the tests in both;
-those with QEMU guests only in build/. Also those in which threads meet in build-tsan/
-(with the thread sanitizer), and some of the library's under valgrind. The last line
-is "N passed, N failed", with ", N skipped" when there are some. The exit status is 0
-when something passed and nothing failed.
+(with the address and undefined behaviour sanitizers), and runs the tests: all in
+build/, those with QEMU guests only there; in build-asan/ those of C programs that do
+not mostly wait; in build-tsan/ (with the thread sanitizer) those in which threads meet;
+and some of the library's under valgrind. The last line is "N passed, N failed", with
+", N skipped" when there are some. The exit status is 0 when something passed and
+nothing failed.
 
 options:
   --quick     without QEMU guests
@@ -99,6 +100,8 @@ run_tests()
 
 cd "$top"
 without_qemu=(--no-suite qemu)
+# What a sanitizer finds nothing in: what is no C, and what mostly waits.
+not_sanitized=(--no-suite scripts --no-suite docs --no-suite install --no-suite package --no-suite waits)
 if [[ $quick == yes ]]; then
     "$here/install-deps.sh" build test
 else
@@ -128,7 +131,7 @@ run_tests "$build@valgrind" "${valgrind_tests[@]}"
 # A finding of a sanitizer ends the program: what only prints would pass.
 export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=1:detect_leaks=1:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-halt_on_error=1:abort_on_error=1:print_stacktrace=1}
-run_tests "$build_asan" "${without_qemu[@]}" --timeout-multiplier 3
+run_tests "$build_asan" "${without_qemu[@]}" "${not_sanitized[@]}" --timeout-multiplier 3
 
 export TSAN_OPTIONS=${TSAN_OPTIONS-halt_on_error=1:second_deadlock_stack=1:suppressions=$top/tests/tsan.supp}
 run_tests "$build_tsan" --timeout-multiplier 3 "${tsan_tests[@]}"
