@@ -232,6 +232,38 @@ bool daemon_said(const struct daemon *d, const char *text)
 	return said;
 }
 
+unsigned daemon_count_fds(const struct daemon *d)
+{
+	char path[64];
+	unsigned n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)d->pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+long daemon_memory_kb(const struct daemon *d, const char *line)
+{
+	char path[64], text[128];
+	size_t len = strlen(line);
+	long kb = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)d->pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(text, sizeof(text), f) != NULL)
+		if (strncmp(text, line, len) == 0 && text[len] == ':')
+			kb = strtol(text + len + 1, NULL, 10);
+	fclose(f);
+	return kb;
+}
+
 void daemon_wait_until_said(struct daemon *d, const char *text)
 {
 	int64_t deadline_ms = now_ms() + LIVENESS_MS;

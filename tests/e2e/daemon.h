@@ -66,6 +66,15 @@ bool daemon_is_alive(struct daemon *d);
 /** Fail the test unless it runs. */
 void daemon_assert_alive(struct daemon *d);
 
+/** How many descriptors it has open, and two more. */
+unsigned daemon_count_fds(const struct daemon *d);
+
+/**
+ * Its memory in KiB, as a line of /proc/PID/status has it: VmRSS; RssAnon is the process's own,
+ * RssShmem the EAL's heap and the guests'. -1: there is no such line.
+ */
+long daemon_memory_kb(const struct daemon *d, const char *line);
+
 /** A text file's content ('log' or 'out'), 0-terminated; the caller frees it. "": no such file. */
 char *read_text(const char *path);
 

@@ -68,18 +68,6 @@ static void run_daemon(struct fixture *fx, const char *count)
 					"--source-mode", "drbg", NULL});
 }
 
-static void wait_until_said(struct fixture *fx, const char *text)
-{
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
-
-	while (!daemon_said(&fx->daemon, text)) {
-		daemon_assert_alive(&fx->daemon);
-		if (now_ms() > deadline_ms)
-			fail_msg("the daemon does not say: %s", text);
-		sleep_ms(5);
-	}
-}
-
 /*
  * The guest's VMM takes the daemon's next connection. It may have to do so again: where there are
  * many guests rte_vhost may find that it has no room for a connection after it has made it.
@@ -99,7 +87,7 @@ static void test_daemon_first(void **state)
 	struct fixture *fx = *state;
 
 	run_daemon(fx, "1");
-	wait_until_said(fx, "waiting for a front-end");
+	daemon_wait_until_said(&fx->daemon, "waiting for a front-end");
 	assert_true(daemon_said(&fx->daemon, fx->daemon.socket[0]));
 	assert_true(daemon_said(&fx->daemon, "No such file"));
 	sleep_ms(50);
@@ -208,7 +196,7 @@ static void test_socket_is_left_alone(void **state)
 	/* Nor one that nobody answers. */
 	stop_listening(fx);
 	run_daemon(fx, "1");
-	wait_until_said(fx, "nobody listens");
+	daemon_wait_until_said(&fx->daemon, "nobody listens");
 	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
 	assert_int_equal(stat(fx->daemon.socket[0], &after), 0);
 	assert_int_equal(after.st_ino, before.st_ino);

@@ -108,18 +108,6 @@ static unsigned times_said(const struct daemon *d, const char *text)
 	return n;
 }
 
-static void wait_until_said(struct fixture *fx, const char *text)
-{
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
-
-	while (!daemon_said(&fx->daemon, text)) {
-		daemon_assert_alive(&fx->daemon);
-		if (now_ms() > deadline_ms)
-			fail_msg("the daemon does not say: %s", text);
-		sleep_ms(5);
-	}
-}
-
 /* Descriptors */
 
 /* The limit with which it can open 'room' more. */
@@ -248,7 +236,7 @@ static void test_descriptors_said_once(void **state)
 	}
 	assert_int_equal(times_said(&fx->daemon, said), 1);
 	limit_fds(&fx->daemon, before);
-	wait_until_said(fx, "there are open files to be had again");
+	daemon_wait_until_said(&fx->daemon, "there are open files to be had again");
 	guest_connect(&fx->guest, fx->daemon.socket[0]);
 	guest_assert_served(&fx->guest);
 	print_message("# tried: no descriptors left for 2.5 s, front-ends knock all the time\n");
@@ -410,7 +398,8 @@ static void test_stalled_lcore(void **state)
 
 	up(fx, (const char *[]){"--lcores", "0,1", NULL});
 	check_others(fx);
-	wait_until_said(fx, "serving 8 guests"); /* the control lcore is ready, too */
+	daemon_wait_until_said(
+		&fx->daemon, "serving 8 guests"); /* the control lcore is ready, too */
 	lcore = thread_find(&fx->daemon, "vrng-lcore-");
 	if (!stop_thread(lcore)) {
 		print_message("# no thread can be stopped here: ptrace is not allowed\n");
@@ -419,14 +408,14 @@ static void test_stalled_lcore(void **state)
 	sleep_ms(20); /* what it did before */
 	for (unsigned i = 0; i < NR_HONEST; i++)
 		before[i] = __atomic_load_n(&fx->honest[i].nr_answers, __ATOMIC_RELAXED);
-	wait_until_said(fx, "has made no progress for");
+	daemon_wait_until_said(&fx->daemon, "has made no progress for");
 	for (unsigned i = 0; i < NR_HONEST; i++) {
 		after[i] = __atomic_load_n(&fx->honest[i].nr_answers, __ATOMIC_RELAXED);
 		stalled += after[i] <= before[i] + 4; /* what was answered, and not yet taken */
 	}
 	assert_int_equal(stalled, 1);
 	assert_int_equal(ptrace(PTRACE_DETACH, lcore, NULL, NULL), 0);
-	wait_until_said(fx, "goes on");
+	daemon_wait_until_said(&fx->daemon, "goes on");
 	check_others(fx);
 	print_message("# tried: one of two lcores is stopped until the watchdog notices\n");
 	print_message("# happened: its guest waited, the other's got %llu answers meanwhile; then "

@@ -11,7 +11,6 @@
 #include "honest.h"
 #include "util.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -238,37 +237,6 @@ static void measure(struct fixture *fx, const char *when, unsigned ms)
 		is_first ? "" : " (the test's own waiting for a CPU included)");
 }
 
-static unsigned count_fds(const struct daemon *d)
-{
-	char path[64];
-	unsigned n = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)d->pid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
-static long rss_kb(const struct daemon *d)
-{
-	char path[64], line[128];
-	long kb = -1;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)d->pid);
-	f = fopen(path, "r");
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "VmRSS: %ld", &kb) == 1)
-			break;
-	fclose(f);
-	return kb;
-}
-
 static unsigned count_lines(const struct daemon *d)
 {
 	char *log = read_text(d->log);
@@ -314,21 +282,23 @@ static void test_floods(void **state)
 	run_floods(fx, 1); /* whatever is allocated once */
 	sleep_ms(50);
 	measure(fx, "before", 500);
-	fds = count_fds(&fx->daemon);
-	kb = rss_kb(&fx->daemon);
+	fds = daemon_count_fds(&fx->daemon);
+	kb = daemon_memory_kb(&fx->daemon, "VmRSS");
 	lines = count_lines(&fx->daemon);
 	from_ms = now_ms();
 	run_floods(fx, seconds);
 	daemon_assert_alive(&fx->daemon);
 	honest_check(&fx->honest);
 	lines = count_lines(&fx->daemon) - lines;
-	print_message("# %u lines of log, %ld KiB more memory\n", lines, rss_kb(&fx->daemon) - kb);
+	print_message("# %u lines of log, %ld KiB more memory\n", lines,
+		daemon_memory_kb(&fx->daemon, "VmRSS") - kb);
 	assert_true(lines <= LINES_PER_S * ((now_ms() - from_ms) / 1000 + 2));
-	assert_true(rss_kb(&fx->daemon) - kb < SLACK_KB);
-	for (deadline_ms = now_ms() + LIVENESS_MS; count_fds(&fx->daemon) != fds; sleep_ms(10))
+	assert_true(daemon_memory_kb(&fx->daemon, "VmRSS") - kb < SLACK_KB);
+	for (deadline_ms = now_ms() + LIVENESS_MS; daemon_count_fds(&fx->daemon) != fds;
+		sleep_ms(10))
 		if (now_ms() > deadline_ms)
-			fail_msg("%u descriptors, before there were %u", count_fds(&fx->daemon),
-				fds);
+			fail_msg("%u descriptors, before there were %u",
+				daemon_count_fds(&fx->daemon), fds);
 	honest_stop(&fx->honest);
 	assert_int_equal(daemon_stop(&fx->daemon, 15, &ms), 0);
 }

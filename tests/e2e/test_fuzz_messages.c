@@ -16,7 +16,6 @@
 
 #include "../unit/unit.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -80,21 +79,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static unsigned count_fds(const struct fixture *fx)
-{
-	char path[64];
-	unsigned n = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)fx->daemon.pid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
 static void print_fds(const struct fixture *fx)
 {
 	char path[64], name[64];
@@ -113,11 +97,11 @@ static void assert_fds(const struct fixture *fx, unsigned most)
 {
 	int64_t deadline_ms = now_ms() + LIVENESS_MS;
 
-	while (count_fds(fx) > most) {
+	while (daemon_count_fds(&fx->daemon) > most) {
 		if (now_ms() > deadline_ms) {
 			print_fds(fx);
 			fail_msg("%u descriptors are open, of which at most %u should be",
-				count_fds(fx), most);
+				daemon_count_fds(&fx->daemon), most);
 		}
 		sleep_ms(5);
 	}
@@ -177,7 +161,7 @@ static void tell(struct fixture *fx, const char *const *more)
 	daemon_start(&fx->daemon, 2, args);
 	honest_start(&fx->honest, fx->daemon.socket[1]);
 	assert_socket_serves(fx);
-	fds = count_fds(fx);
+	fds = daemon_count_fds(&fx->daemon);
 	for (unsigned n = 0; n < most && now_ms() < end_ms; n++) {
 		fx->story = first + n;
 		tell_one(fx);

@@ -8,7 +8,6 @@
 #include "honest.h"
 #include "util.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,21 +230,6 @@ static void test_front_end_dies(void **state)
 	honest_stop(&fx->honest);
 }
 
-static unsigned nr_fds(const struct daemon *d)
-{
-	char path[32];
-	unsigned n = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)d->pid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
 /* Politely or not, a hundred guests one after the other; each served, nothing left behind. */
 static void test_reconnect_100_times(void **state)
 {
@@ -258,13 +242,13 @@ static void test_reconnect_100_times(void **state)
 		guest_connect(&fx->guest, fx->daemon.socket[0]);
 		guest_assert_served(&fx->guest);
 		if (i == 0)
-			before = nr_fds(&fx->daemon);
+			before = daemon_count_fds(&fx->daemon);
 		if (i % 2 == 0)
 			guest_stop(&fx->guest);
 		guest_fini(&fx->guest);
 	}
 	/* The last one's descriptors may be on their way out, those of 99 others may not. */
-	while (nr_fds(&fx->daemon) > before) {
+	while (daemon_count_fds(&fx->daemon) > before) {
 		assert_true(now_ms() < deadline_ms);
 		sleep_ms(10);
 	}

@@ -105,17 +105,6 @@ static void test_longest_in_queue(void **state)
 	longest(*state, &(struct guest_cfg){.queue_size = LONGEST, .region_bytes = 8 << 20}, false);
 }
 
-static void wait_until_said(struct fixture *fx, const char *text)
-{
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
-
-	while (!daemon_said(&fx->daemon, text)) {
-		if (now_ms() > deadline_ms)
-			fail_msg("the daemon does not say: %s", text);
-		sleep_ms(5);
-	}
-}
-
 /* 65,535 of them: the ring is broken, nothing is written, a neighbour does not notice. */
 static void test_too_long(void **state)
 {
@@ -134,7 +123,7 @@ static void test_too_long(void **state)
 		guest_assert_quiet(g, 100);
 		arena_check(&fx->arena);
 		honest_check(&fx->honest);
-		wait_until_said(fx, "more than 32768 descriptors");
+		daemon_wait_until_said(&fx->daemon, "more than 32768 descriptors");
 		assert_int_equal(frontend_stop_ring(g->fe, NULL), 0);
 		driver_reset(&g->drv);
 		g->base = driver_start_base(&g->drv);

@@ -6,7 +6,6 @@
 #include "rude.h"
 #include "util.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -88,28 +87,14 @@ static size_t read_to_end(int fd)
 	return total;
 }
 
-static unsigned count_fds(const struct daemon *d)
-{
-	char path[64];
-	unsigned n = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)d->pid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
 static void assert_fds(const struct daemon *d, unsigned n)
 {
 	int64_t deadline_ms = now_ms() + LIVENESS_MS;
 
-	while (count_fds(d) != n) {
+	while (daemon_count_fds(d) != n) {
 		if (now_ms() > deadline_ms)
-			fail_msg("%u descriptors are open, before there were %u", count_fds(d), n);
+			fail_msg("%u descriptors are open, before there were %u",
+				daemon_count_fds(d), n);
 		sleep_ms(5);
 	}
 }
@@ -238,7 +223,7 @@ static void test_descriptors_are_closed(void **state)
 	unsigned before;
 
 	sleep_ms(50);
-	before = count_fds(&r->daemon);
+	before = daemon_count_fds(&r->daemon);
 	for (uint32_t request = 0; request < 64; request++) {
 		unsigned nr_fds = request % 2 == 0 ? 1 : VHOST_USER_MAX_FDS;
 		int fd = connect_to(r->daemon.socket[0]);
@@ -272,7 +257,7 @@ static void test_descriptors_of_no_message(void **state)
 	unsigned before;
 
 	sleep_ms(50);
-	before = count_fds(&r->daemon);
+	before = daemon_count_fds(&r->daemon);
 	for (unsigned i = 0; i < 60; i++) {
 		int fd = connect_to(r->daemon.socket[0]);
 

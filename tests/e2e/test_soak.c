@@ -12,7 +12,6 @@
 #include "spring.h"
 #include "util.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,39 +139,6 @@ static void killing_time(struct fixture *fx, int64_t ms)
 	}
 }
 
-static unsigned count_fds(const struct daemon *d)
-{
-	char path[64];
-	unsigned n = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)d->pid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
-/* 'what': RssAnon is the process's own memory, RssShmem the EAL's heap and the guests' memory. */
-static long memory_kb(const struct daemon *d, const char *what)
-{
-	char path[64], line[128];
-	size_t len = strlen(what);
-	long kb = -1;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)d->pid);
-	f = fopen(path, "r");
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (strncmp(line, what, len) == 0 && line[len] == ':')
-			kb = strtol(line + len + 1, NULL, 10);
-	fclose(f);
-	return kb;
-}
-
 /* Descriptors when the crowd is away, when the daemon has noticed what it left behind. */
 static unsigned settled_fds(struct fixture *fx)
 {
@@ -180,12 +146,12 @@ static unsigned settled_fds(struct fixture *fx)
 	unsigned n, before;
 
 	crowd_pause(fx->crowd, true);
-	n = count_fds(&fx->daemon);
+	n = daemon_count_fds(&fx->daemon);
 	do {
 		assert_true(now_ms() < deadline_ms);
 		before = n;
 		sleep_ms(500);
-		n = count_fds(&fx->daemon);
+		n = daemon_count_fds(&fx->daemon);
 	} while (n != before);
 	return n;
 }
@@ -227,13 +193,13 @@ static void test_soak(void **state)
 	/* From here on it lives. First, whatever is allocated once. */
 	soak_for(fx, (int64_t)seconds * 100);
 	fds = settled_fds(fx);
-	kb = memory_kb(&fx->daemon, "RssAnon");
-	heap_kb = memory_kb(&fx->daemon, "RssShmem");
+	kb = daemon_memory_kb(&fx->daemon, "RssAnon");
+	heap_kb = daemon_memory_kb(&fx->daemon, "RssShmem");
 	crowd_pause(fx->crowd, false);
 	soak_for(fx, (int64_t)seconds * 400);
 	fds_end = settled_fds(fx);
-	kb_end = memory_kb(&fx->daemon, "RssAnon");
-	heap_kb_end = memory_kb(&fx->daemon, "RssShmem");
+	kb_end = daemon_memory_kb(&fx->daemon, "RssAnon");
+	heap_kb_end = daemon_memory_kb(&fx->daemon, "RssShmem");
 	check(fx);
 	for (unsigned i = 0; i < NR_HONEST; i++) {
 		sleeper_stop(&fx->honest[i]);
