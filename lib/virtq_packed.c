@@ -10,10 +10,6 @@
 #include "prefetch.h"
 #include "virtq_chain.h"
 
-/* Lines of descriptors that are read ahead, and how many descriptors a line has. */
-#define AHEAD	   2
-#define LINE_DESCS 4
-
 #define AVAIL_USED (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)
 
 static inline uint16_t index_of(uint16_t pos)
@@ -110,8 +106,7 @@ static inline void plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs
 		if (word >> 48 != (VRING_DESC_F_WRITE | virtq_avail_flags(pos)) || len == 0 ||
 			len > bytes_left || offset >= region.size || len > region.size - offset)
 			break;
-		if (pos % LINE_DESCS == 0)
-			prefetch_write(d + AHEAD * LINE_DESCS);
+		prefetch_packed(d, pos);
 		bytes_left -= len;
 		b->segs[b->n_segs + done] = (struct iovec){region.hva + offset, len};
 		b->reqs[b->n_reqs + done] = (struct virtq_req){(uint16_t)(word >> 32), 1, len};

@@ -104,6 +104,7 @@ static inline unsigned driver_packed_offer_plain(
 
 		if (chain->nr_desc != 1)
 			break;
+		assert(chain->state == DRIVER_CHAIN_BUILT);
 		chain->state = DRIVER_CHAIN_OFFERED;
 		to->addr = from->addr;
 		__atomic_store_n(driver_packed_word(to),
@@ -165,10 +166,6 @@ static inline enum driver_result driver_packed_look(
 	return DRIVER_OK;
 }
 
-/* Lines of descriptors that are read ahead, and how many descriptors a line has. */
-#define DRIVER_PACKED_AHEAD 2
-#define DRIVER_PACKED_LINE  4
-
 /**
  * Take answers to chains of one descriptor, to the end of the lap, as driver_packed_offer_plain().
  *
@@ -194,8 +191,7 @@ static inline unsigned driver_packed_take_plain(
 			break;
 		chain->state = DRIVER_CHAIN_BUILT;
 		used[n] = (struct driver_used){chain->cookie, id, (uint32_t)word};
-		if ((index + n) % DRIVER_PACKED_LINE == 0)
-			prefetch_write(d + DRIVER_PACKED_AHEAD * DRIVER_PACKED_LINE);
+		prefetch_packed(d, index + n);
 	}
 	drv->nr_offered -= (uint16_t)n;
 	*next = driver_packed_pos(drv, *next, n);
