@@ -24,7 +24,10 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/** So long is waited for the rest of a message that came with descriptors. */
+/**
+ * How long rte_vhost's thread, which is everybody's, waits for the rest of a message whose head has
+ * come, or for room to answer. Front-ends send messages whole, and read the answers.
+ */
 #define RECEIVE_WAIT_MS 20
 
 /**

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "message.h"
 #include "placement.h"
+#include "receive.h"
 #include "session_mem.h"
 #include "session_serve.h"
 #include "vhost_thread.h"
@@ -22,12 +23,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-/*
- * How long the library's thread, which is everybody's, waits for the rest of a message whose head
- * has come, or for room to answer. Front-ends send messages whole, and read the answers.
- */
-#define WAIT_MS 20
 
 /* Fixed by session_init() before rte_vhost has callbacks to make. */
 static struct guest_table *guests;
@@ -262,7 +257,7 @@ static int begin_session(struct guest *g, int vid)
 	err = conn_find(g->spec.path, g->spec.client, is_of_session, g, &s->conn);
 	if (err != 0)
 		return give_up(g, s, err);
-	conn_limit_waits(&s->conn, WAIT_MS);
+	conn_limit_waits(&s->conn, RECEIVE_WAIT_MS);
 	s->guard = guard_open(s->conn.fd);
 	if (s->guard == NULL || rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0)
 		return give_up(g, s, -ENOMEM);
