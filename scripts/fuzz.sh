@@ -15,11 +15,12 @@ kept=$top/tests/fuzz/corpus
 # What each target is there for: the files whose lines it should reach.
 declare -A FILES=(
     [budget]='lib/budget.c lib/budget_lend.c'
-    [control]='app/daemon/request.c app/daemon/commands.c'
+    [config]='app/daemon/config/config.c app/daemon/config/setting.c app/daemon/config/settings_guest.c app/daemon/config/specs.c'
+    [control]='app/daemon/control/request.c app/daemon/control/commands.c'
     [drbg]='lib/drbg.c lib/keystream.c lib/keystream_ipsec_mb.c lib/keystream_libcrypto.c'
     [messages]=''
     [health]='lib/health.c'
-    [options]='app/daemon/options.c app/daemon/spec.c app/common/parse.c'
+    [options]='app/daemon/config/options.c app/daemon/config/spec.c app/common/parse.c'
     [ring]='lib/virtq.c lib/virtq.h lib/virtq_chain.h lib/virtq_split.c lib/virtq_packed.c lib/guest_mem.c lib/guest_mem.h'
 )
 
@@ -71,7 +72,7 @@ while (($#)); do
     --coverage) coverage=yes ;;
     --keep) keep=yes ;;
     *)
-        [[ -n ${FILES[$1]-} ]] || {
+        [[ -v FILES[$1] ]] || {
             printf 'fuzz: "%s" is neither a target nor an option; targets are: %s\n' "$1" \
                 "${!FILES[*]}" >&2
             exit 2

@@ -3,16 +3,16 @@
 
 #include "budget.h"
 #include "clock.h"
-#include "commands.h"
-#include "confine.h"
+#include "config/specs.h"
+#include "control/commands.h"
+#include "control/reload.h"
+#include "control/telemetry.h"
 #include "fd_limit.h"
+#include "lcore/worker.h"
 #include "log.h"
-#include "reload.h"
+#include "sandbox/confine.h"
 #include "shortage.h"
-#include "specs.h"
-#include "telemetry.h"
-#include "vhost_thread.h"
-#include "worker.h"
+#include "vhost/vhost_thread.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -9,13 +9,13 @@
  * Context: MAIN.
  */
 
-#include "control.h"
+#include "config/options.h"
+#include "control/control.h"
 #include "eal.h"
 #include "events.h"
 #include "guests.h"
-#include "options.h"
 #include "pulse.h"
-#include "sandbox.h"
+#include "sandbox/sandbox.h"
 #include "service.h"
 #include "supervisor.h"
 

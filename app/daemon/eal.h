@@ -7,7 +7,7 @@
  * no hugepages; no PCI; one CPU for control and the rest of what is asked for to poll.
  */
 
-#include "options.h"
+#include "config/options.h"
 #include "why.h"
 
 #include <sched.h>

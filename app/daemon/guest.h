@@ -2,11 +2,11 @@
 #ifndef VRNG_GUEST_H
 #define VRNG_GUEST_H
 
-#include "kick.h"
+#include "config/spec.h"
 #include "latency.h"
-#include "penance.h"
+#include "lcore/kick.h"
 #include "rng_device.h"
-#include "spec.h"
+#include "vhost/penance.h"
 #include "waiting.h"
 
 struct guard;

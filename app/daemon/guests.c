@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "guests.h"
 
-#include "bind_check.h"
 #include "clock.h"
-#include "guard.h"
+#include "lcore/worker.h"
 #include "log.h"
-#include "session.h"
-#include "worker.h"
+#include "vhost/bind_check.h"
+#include "vhost/guard.h"
+#include "vhost/session.h"
 
 #include <errno.h>
 #include <stdlib.h>

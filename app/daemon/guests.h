@@ -13,8 +13,8 @@
  * Context: MAIN, which holds no lock. The table may be read by others, as it says.
  */
 
+#include "config/terms.h"
 #include "guest_table.h"
-#include "terms.h"
 #include "why.h"
 
 struct guests;

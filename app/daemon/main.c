@@ -4,10 +4,10 @@
  * dpdk-vhost-rng: reads the command line, starts the EAL, and lets the daemon serve. Context: MAIN.
  */
 
-#include "config.h"
+#include "config/config.h"
+#include "config/specs.h"
 #include "daemon.h"
 #include "eal.h"
-#include "specs.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 
 #include "guest.h"
 #include "idle.h"
-#include "intake.h"
+#include "source/intake.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "placement.h"
 
-#include "worker.h"
+#include "lcore/worker.h"
 
 #include <rte_config.h>
 #include <rte_lcore.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pulse.h"
 
+#include "lcore/worker.h"
 #include "log.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,13 +3,13 @@
 
 #include "budget.h"
 #include "clock.h"
-#include "feeder.h"
+#include "lcore/tap.h"
+#include "lcore/worker.h"
 #include "log.h"
 #include "placement.h"
-#include "session.h"
+#include "source/feeder.h"
 #include "stats.h"
-#include "tap.h"
-#include "worker.h"
+#include "vhost/session.h"
 
 #include <errno.h>
 #include <math.h>

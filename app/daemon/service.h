@@ -9,9 +9,9 @@
  * Context: MAIN.
  */
 
+#include "config/options.h"
 #include "eal.h"
-#include "intake.h"
-#include "options.h"
+#include "source/intake.h"
 #include "why.h"
 
 struct service;

@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "config.h"
+#include "config/config.h"
 #include "options_model.h"
 
 #include <errno.h>

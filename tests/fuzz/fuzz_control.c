@@ -7,12 +7,12 @@
 #include "fuzz.h"
 
 #include "budget.h"
-#include "commands.h"
+#include "control/commands.h"
+#include "control/reload.h"
+#include "control/report.h"
 #include "daemon.h"
 #include "log.h"
 #include "names.h"
-#include "reload.h"
-#include "report.h"
 
 #include <rte_version.h>
 

@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "options.h"
+#include "config/options.h"
 #include "options_model.h"
 
 #include <errno.h>

@@ -2,8 +2,8 @@
 #include "options_model.h"
 
 #include "budget.h"
+#include "config/spec.h"
 #include "fuzz.h"
-#include "spec.h"
 
 void options_model_check(const struct options *opt)
 {

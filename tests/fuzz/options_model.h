@@ -7,7 +7,7 @@
  * promises.
  */
 
-#include "options.h"
+#include "config/options.h"
 
 /** What is wrong ends the process. */
 void options_model_check(const struct options *opt);

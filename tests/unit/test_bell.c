@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A bell wakes who waits, never misses, and costs nothing while nobody waits. */
-#include "bell.h"
+#include "lcore/bell.h"
 
 #include "unit.h"
 

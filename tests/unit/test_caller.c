@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Call descriptors of all kinds: none may make the caller wait. An alarm ends a test that does. */
-#include "caller.h"
+#include "lcore/caller.h"
 #include "unit.h"
 
 #include <errno.h>

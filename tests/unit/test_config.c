@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The configuration file: what it says, what wins over it, and what is wrong with it. */
-#include "config.h"
+#include "config/config.h"
 
 #include "budget.h"
+#include "config/spec.h"
+#include "config/specs.h"
 #include "directory.h"
-#include "spec.h"
-#include "specs.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * Files that are truncated under a mapping, with and without the guard. Each case is a process of
  * its own: some must die.
  */
-#include "guard.h"
 #include "unit.h"
+#include "vhost/guard.h"
 
 #include <errno.h>
 #include <fcntl.h>

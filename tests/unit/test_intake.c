@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A source under watch: nothing untested is given on, nothing of a source that breaks. */
-#include "intake.h"
+#include "source/intake.h"
 
 #include "directory.h"
 

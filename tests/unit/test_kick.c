@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which kick descriptors an lcore listens to: eventfds, and nothing else. */
-#include "kick.h"
+#include "lcore/kick.h"
 
 #include "unit.h"
 

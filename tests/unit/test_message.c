@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Messages, and the penance of whoever breaks them off. */
-#include "message.h"
-#include "penance.h"
 #include "unit.h"
+#include "vhost/message.h"
+#include "vhost/penance.h"
 
 #define NEED_REPLY (1u << 3)
 #define SECOND	   UINT64_C(1000000000)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Every option, its bounds, and what a person is told who misses them. */
-#include "options.h"
+#include "config/options.h"
 
 #include "budget.h"
 #include "unit.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Messages as they come in: which requests and descriptors are let in. */
-#include "receive.h"
+#include "vhost/receive.h"
 
-#include "message.h"
 #include "unit.h"
+#include "vhost/message.h"
 
 #include <dirent.h>
 #include <errno.h>

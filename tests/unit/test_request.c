@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Requests of the control protocol: what is one, and what is refused how. */
-#include "request.h"
+#include "control/request.h"
 
 #include "unit.h"
 

@@ -5,11 +5,11 @@
  * test that has gone there. A child ends with the errno of its attempt, or by a signal.
  */
 
-#include "sandbox.h"
+#include "sandbox/sandbox.h"
 
 #include "attempts.h"
 #include "directory.h"
-#include "refused.h"
+#include "sandbox/refused.h"
 
 #include <errno.h>
 #include <linux/filter.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What may stand where a socket is to be, and what must be left alone. */
-#include "sockets.h"
+#include "vhost/sockets.h"
 
 #include "directory.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Each byte of a source once, from whatever kind of file, and never a wait. */
-#include "source.h"
+#include "source/source.h"
 
 #include "directory.h"
 

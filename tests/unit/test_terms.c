@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From options to guests, and from guests to the terms of their accounts. */
-#include "terms.h"
+#include "config/terms.h"
 
 #include "unit.h"
 

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config/setting.h"
+
+#include "parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+/* Longer ones may not fit into a line of a file with their name. */
+#define TEXT_MAX 149
+
+/* Texts */
+
+int setting_text(const struct setting *s, void *to, const char *value, struct why *why)
+{
+	if (value[0] == '\0')
+		return why_set(why, -EINVAL, "is empty: give %s", s->what);
+	*(const char **)to = value;
+	return 0;
+}
+
+/* In a file, blanks around a value are not part of it, and a comment may follow one. */
+static bool is_sayable(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= TEXT_MAX && strchr(" \t\";", text[0]) == NULL &&
+	       !isspace((unsigned char)text[len - 1]) && strpbrk(text, "\r\n") == NULL &&
+	       strstr(text, " ;") == NULL && strstr(text, "\t;") == NULL;
+}
+
+void setting_print_line(const struct setting *s, const char *text, FILE *file)
+{
+	if (is_sayable(text))
+		fprintf(file, "%s = %s\n", s->name, text);
+	else
+		fprintf(file, "# %s: what the command line says cannot be said in a file\n",
+			s->name);
+}
+
+void setting_print_nothing(const struct setting *s, FILE *file)
+{
+	fprintf(file, "# %s: %s\n", s->name, s->otherwise);
+}
+
+void setting_print_text(const struct setting *s, const void *from, FILE *file)
+{
+	const char *text = *(const char *const *)from;
+
+	if (text == NULL)
+		setting_print_nothing(s, file);
+	else
+		setting_print_line(s, text, file);
+}
+
+/* Numbers */
+
+static uint64_t load(const struct setting *s, const void *from)
+{
+	uint32_t v32;
+	uint64_t v64;
+
+	if (s->size == sizeof(v64)) {
+		memcpy(&v64, from, sizeof(v64));
+		return v64;
+	}
+	memcpy(&v32, from, sizeof(v32));
+	return v32 == UINT32_MAX && s->otherwise != NULL ? UINT64_MAX : v32;
+}
+
+static void store(const struct setting *s, void *to, uint64_t value)
+{
+	uint32_t v32 = (uint32_t)value;
+
+	if (s->size == sizeof(value))
+		memcpy(to, &value, sizeof(value));
+	else
+		memcpy(to, &v32, sizeof(v32));
+}
+
+static uint64_t scale_of(const struct setting *s)
+{
+	return s->scale > 0 ? s->scale : 1;
+}
+
+/* "2^63-1" rather than 9223372036854775807. */
+static const char *show_bound(uint64_t v, char *text, size_t size)
+{
+	if (v == INT64_MAX)
+		snprintf(text, size, "2^63-1");
+	else
+		snprintf(text, size, "%" PRIu64, v);
+	return text;
+}
+
+int setting_bytes(const struct setting *s, void *to, const char *value, struct why *why)
+{
+	char max[24];
+	uint64_t v;
+
+	if (parse_bytes(value, s->min, s->max, &v) != 0)
+		return why_set(why, -EINVAL,
+			"'%s' is not a number of bytes from %" PRIu64
+			" to %s, such as 512, 64k or 1Mi",
+			value, s->min, show_bound(s->max, max, sizeof(max)));
+	store(s, to, v);
+	return 0;
+}
+
+int setting_number(const struct setting *s, void *to, const char *value, struct why *why)
+{
+	char max[24];
+	uint64_t v;
+
+	if (parse_range(value, s->min, s->max, &v) != 0)
+		return why_set(why, -EINVAL,
+			"'%s' is not a whole number%s%s from %" PRIu64 " to %s", value,
+			s->what != NULL ? " of " : "", s->what != NULL ? s->what : "", s->min,
+			show_bound(s->max, max, sizeof(max)));
+	store(s, to, v * scale_of(s));
+	return 0;
+}
+
+void setting_print_number(const struct setting *s, const void *from, FILE *file)
+{
+	uint64_t v = load(s, from);
+
+	if (v == UINT64_MAX)
+		setting_print_nothing(s, file);
+	else
+		fprintf(file, "%s = %" PRIu64 "\n", s->name, v / scale_of(s));
+}
+
+/* Words */
+
+int setting_word(const struct setting *s, void *to, const char *value, struct why *why)
+{
+	const char *const *w = s->words;
+	unsigned index = 0;
+
+	while (w[index] != NULL && strcmp(w[index], value) != 0)
+		index++;
+	if (w[index] == NULL && w[2] == NULL)
+		return why_set(why, -EINVAL, "'%s' is not %s or %s", value, w[0], w[1]);
+	if (w[index] == NULL)
+		return why_set(why, -EINVAL, "'%s' is not %s, %s or %s", value, w[0], w[1], w[2]);
+	if (s->size == sizeof(bool))
+		*(bool *)to = index == 1;
+	else
+		*(unsigned *)to = index;
+	return 0;
+}
+
+void setting_print_word(const struct setting *s, const void *from, FILE *file)
+{
+	unsigned index = s->size == sizeof(bool) ? *(const bool *)from : *(const unsigned *)from;
+
+	fprintf(file, "%s = %s\n", s->name, s->words[index]);
+}
+
+/* Access rights */
+
+int setting_mode(const struct setting *s, void *to, const char *value, struct why *why)
+{
+	unsigned long v = 0;
+	char *end = NULL;
+
+	(void)s;
+	if (value[0] >= '0' && value[0] <= '7')
+		v = strtoul(value, &end, 8);
+	if (end == NULL || *end != '\0' || v > 0777)
+		return why_set(why, -EINVAL,
+			"'%s' is not an octal mode from 0 to 0777, such as 0660", value);
+	*(mode_t *)to = (mode_t)v;
+	return 0;
+}
+
+void setting_print_mode(const struct setting *s, const void *from, FILE *file)
+{
+	fprintf(file, "%s = %04o\n", s->name, (unsigned)*(const mode_t *)from);
+}
+
+/* Rows */
+
+/* What would be printed, the caller's to free(); NULL: no memory. */
+static char *printed(const struct setting *s, const void *object)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+
+	if (file == NULL)
+		return NULL;
+	s->print(s, (const char *)object + s->at, file);
+	fclose(file);
+	return text;
+}
+
+bool setting_is_same(const struct setting *s, const void *a, const void *b)
+{
+	char *text_a, *text_b;
+	bool same;
+
+	if (s->print == NULL)
+		return true;
+	text_a = printed(s, a);
+	text_b = printed(s, b);
+	same = text_a != NULL && text_b != NULL && strcmp(text_a, text_b) == 0;
+	free(text_a);
+	free(text_b);
+	return same;
+}
+
+const struct setting *setting_find(const struct setting *rows, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(rows[i].name, name) == 0)
+			return &rows[i];
+	return NULL;
+}

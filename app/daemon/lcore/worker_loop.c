@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "lcore/worker_loop.h"
+
+#include "clock.h"
+#include "lcore/caller.h"
+#include "lcore/sleeper.h"
+#include "lcore/times.h"
+#include "sandbox/sandbox.h"
+#include "vhost/guard.h"
+
+#include <rte_config.h>
+#include <rte_pause.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+
+/* Watches ahead of the one that is looked at: their rings' words are on the way then. */
+#define PREFETCH 8
+
+static void notify(struct worker *w, struct guest *g)
+{
+	/* Anything but a kernel without memory will not get better by asking again. */
+	if (g->call_fd >= 0 && caller_call(w->caller, g->call_fd) == -EAGAIN)
+		return;
+	stats_add(&g->dev.stats.calls, g->call_fd >= 0);
+	g->dev.call_owed = false;
+}
+
+/* Since when a request may have waited that is served now; 0: it is not asked. */
+static inline uint64_t since_ns(const struct worker *w)
+{
+	uint64_t since = usage_since_ns(&w->usage);
+
+	if (__builtin_expect(since == 0, 1) || w->sleeper == NULL)
+		return since;
+	return sleeper_woke_ns(w->sleeper) > since ? sleeper_woke_ns(w->sleeper) : since;
+}
+
+/* Leave a guest alone until it is attached anew. */
+static void break_off(struct worker *w, struct guest *g)
+{
+	times_wait(g, false);
+	__atomic_store_n(&g->fault, g->dev.vq.broken, __ATOMIC_RELEASE);
+	roster_remove(&w->roster, g);
+}
+
+/* Give active[i] its turn. True when something was done. */
+static bool turn(struct worker *w, unsigned i)
+{
+	struct guest *g = w->roster.active[i];
+	const bool waited = g->dev.waiting;
+	enum rng_result r = rng_device_poll(&g->dev, &w->supply);
+	uint64_t since;
+
+	w->turns++;
+	if (g->dev.call_owed)
+		notify(w, g);
+	if (__builtin_expect(waited || r == RNG_WAIT, 0))
+		times_wait(g, r == RNG_WAIT);
+	since = since_ns(w);
+	if (__builtin_expect(since != 0, 0) && r == RNG_SERVED)
+		times_service(g, since);
+	if (r == RNG_BROKEN) {
+		break_off(w, g);
+		return true;
+	}
+	if (r == RNG_WAIT && !g->dev.starved && !g->dev.call_owed) {
+		roster_park(&w->roster, i);
+		return false;
+	}
+	w->starved += r == RNG_WAIT && g->dev.starved;
+	roster_watch(&w->roster, i);
+	return r == RNG_SERVED;
+}
+
+static void count_attached(struct worker *w, int n)
+{
+	__atomic_store_n(&w->n_attached, w->n_attached + (unsigned)n, __ATOMIC_RELAXED);
+}
+
+static void change_terms(struct worker *w)
+{
+	for (unsigned i = 0; i < w->n_changes; i++) {
+		const struct worker_change *c = &w->changes[i];
+
+		budget_change(&w->bytes, &c->guest->dev.bytes, &c->bytes, c->from_period);
+		budget_change(&w->requests, &c->guest->dev.requests, &c->requests, c->from_period);
+	}
+	/* They may be the first that have a limit. */
+	roster_unpark(&w->roster);
+}
+
+/* Do what a caller asks. False: stop. */
+static bool answer_call(struct worker *w)
+{
+	struct guest *g = w->arg;
+	bool go_on = true;
+
+	switch (w->op) {
+	case CALL_JOIN:
+		budget_join(&w->bytes, &g->dev.bytes);
+		budget_join(&w->requests, &g->dev.requests);
+		break;
+	case CALL_LEAVE:
+		budget_leave(&w->bytes, &g->dev.bytes);
+		budget_leave(&w->requests, &g->dev.requests);
+		break;
+	case CALL_ATTACH:
+		roster_add(&w->roster, g);
+		count_attached(w, 1);
+		break;
+	case CALL_DETACH:
+		roster_remove(&w->roster, g);
+		if (w->sleeper != NULL)
+			sleeper_forget(w->sleeper, g);
+		rng_device_stop(&g->dev, &w->supply);
+		times_wait(g, false);
+		if (g->dev.call_owed)
+			notify(w, g);
+		count_attached(w, -1);
+		break;
+	case CALL_CHANGE:
+		change_terms(w);
+		break;
+	case CALL_CONFINE:
+		w->confine_error = sandbox_enter_lcore();
+		break;
+	case CALL_STOP:
+		go_on = false;
+		break;
+	}
+	__atomic_store_n(&w->answer, w->call, __ATOMIC_RELEASE);
+	return go_on;
+}
+
+/* Others asked for something. That it is taken is the answer to a poke. */
+static void do_asked(struct worker *w)
+{
+	uint32_t asked = __atomic_exchange_n(&w->asked, 0, __ATOMIC_ACQ_REL);
+
+	if (!w->entropy.is_drbg)
+		return;
+	if (asked & (ASKED_RESEED | ASKED_DUE))
+		entropy_want_reseed(&w->entropy, asked & ASKED_DUE);
+	/* Now, if there is a seed; also one that was asked for before, while nobody wants bytes. */
+	entropy_avail(&w->entropy, 1);
+}
+
+/* Those who wait for their allowance are looked at when it may have come. */
+static void tell_time(struct worker *w)
+{
+	uint64_t now = clock_now_ns() - w->epoch_ns;
+	bool more = budget_advance(&w->bytes, now);
+
+	more |= budget_advance(&w->requests, now);
+	if (more)
+		roster_unpark(&w->roster);
+}
+
+/* A turn for each guest that has work, until a caller wants something. True: something was done. */
+static bool take_turns(struct worker *w)
+{
+	struct roster *r = &w->roster;
+	bool busy = false;
+
+	for (unsigned n = r->n_active; n > 0 && !is_called(w); n--) {
+		unsigned i = r->next, ahead = i + PREFETCH, before;
+
+		if (i >= r->n_active)
+			i = r->next = 0;
+		if (ahead < r->n_active)
+			__builtin_prefetch(r->watches[ahead].word);
+		before = r->n_active;
+		if (virtq_watch_fired(&r->watches[i]))
+			busy |= turn(w, i);
+		if (r->n_active == before)
+			r->next++; /* else another one is at its place now */
+		if (r->n_active == 0)
+			break;
+	}
+	return busy;
+}
+
+static bool is_hit(const struct guest *g)
+{
+	return guard_is_hit(g->guard);
+}
+
+/* Somebody's memory was taken away, maybe one of ours: it goes on no further than this sweep. */
+static void drop_hit(struct worker *w)
+{
+	struct guest *g;
+
+	w->hits_seen = guard_hits();
+	while ((g = roster_find(&w->roster, is_hit)) != NULL) {
+		g->dev.vq.broken = guard_fault;
+		stats_add(&g->dev.stats.broken, 1);
+		break_off(w, g);
+	}
+}
+
+/* When there is something to do because of the time; UINT64_MAX: not known of. */
+static uint64_t due_ns(const struct worker *w)
+{
+	const struct budget *bytes = &w->bytes, *requests = &w->requests;
+	uint64_t next = UINT64_MAX;
+
+	/* Does anybody wait for an allowance, here or on an lcore that may borrow from us? */
+	if (w->roster.n_parked == 0 && (!bytes->cfg.fair || bytes->cfg.exchange == NULL))
+		return UINT64_MAX;
+	if (bytes->limited)
+		next = bytes->next_ns;
+	if (requests->limited && requests->next_ns < next)
+		next = requests->next_ns;
+	return next < UINT64_MAX - w->epoch_ns ? next + w->epoch_ns : UINT64_MAX;
+}
+
+/* There was nothing to do. */
+static void rest(struct worker *w)
+{
+	if (w->sleeper != NULL)
+		sleeper_rest(w->sleeper, &w->roster, w->supply.sharers > 0, due_ns(w));
+	else if (w->shared_cpu)
+		sched_yield();
+	else
+		rte_pause();
+}
+
+static void sweep(struct worker *w)
+{
+	bool busy;
+
+	if (__builtin_expect(usage_begin(&w->usage), 0))
+		usage_look(&w->usage, clock_now_ns());
+	if (w->bytes.limited || w->requests.limited)
+		tell_time(w);
+	if (__builtin_expect(__atomic_load_n(&w->asked, __ATOMIC_RELAXED) != 0, 0))
+		do_asked(w);
+	busy = take_turns(w);
+	if (__builtin_expect(guard_hits() != w->hits_seen, 0))
+		drop_hit(w);
+	/* Who found nothing in this sweep has a part of what comes before the next, or in it. */
+	w->supply.sharers = w->starved;
+	w->starved = 0;
+	w->supply.busy = w->turns;
+	w->turns = 0;
+	if (!busy)
+		rest(w);
+	else if (w->sleeper != NULL)
+		sleeper_busy(w->sleeper);
+	if (__builtin_expect(usage_end(&w->usage, busy), 0))
+		usage_close(&w->usage, busy, clock_now_ns());
+}
+
+int worker_loop(void *worker)
+{
+	struct worker *w = worker;
+	char name[16];
+
+	snprintf(name, sizeof(name), "vrng-lcore-%u", w->lcore);
+	pthread_setname_np(pthread_self(), name);
+	if (w->sleeper != NULL)
+		sleeper_begin(w->sleeper);
+	do {
+		sweep(w);
+	} while (!is_called(w) || answer_call(w));
+	return 0;
+}

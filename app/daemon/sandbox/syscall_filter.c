@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sandbox/syscall_filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef PR_SET_VMA /* Linux 5.17 */
+#define PR_SET_VMA 0x53564d41
+#endif
+
+struct syscall_filter {
+	enum syscall_filter_kind kind;
+	struct sock_fprog prog;
+};
+
+/* Names, since which of them there are depends on the architecture and on libseccomp's age. */
+
+static const char *const process_calls[] = {
+	/* descriptors */
+	"read", "write", "readv", "writev", "pread64", "pwrite64", "close", "lseek", "fcntl", "dup",
+	"eventfd2", "pipe2", "memfd_create", "signalfd4", "timerfd_create", "timerfd_settime",
+	"epoll_create1", "epoll_create", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
+	"poll", "ppoll", "select", "pselect6", "ftruncate", "fallocate", "flock", "fsync",
+	/* files */
+	"open", "openat", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
+	"access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd",
+	"unlink", "unlinkat", "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown",
+	"fchown", "fchownat", "umask",
+	/* Unix sockets; socket() itself is below */
+	"bind", "listen", "accept", "accept4", "connect", "shutdown", "sendto", "recvfrom",
+	"sendmsg", "recvmsg", "getsockopt", "setsockopt", "getsockname", "getpeername",
+	/* memory; mmap() and mprotect() are below */
+	"munmap", "mremap", "madvise", "brk", "mlock", "mlock2", "munlock", "msync", "mincore",
+	"get_mempolicy", "set_mempolicy", "mbind",
+	/* threads; clone() and tgkill() are below */
+	"futex", "set_robust_list", "get_robust_list", "rseq", "gettid", "getpid", "getppid",
+	"sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getscheduler",
+	"sched_setscheduler", "sched_getparam", "sched_get_priority_min", "sched_get_priority_max",
+	"getcpu", "membarrier", "exit", "exit_group", "rt_sigaction", "rt_sigprocmask",
+	"rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "restart_syscall",
+	/* callers, of which lcores get the rest */
+	"io_setup", "io_destroy", "io_submit", "io_getevents", "io_pgetevents",
+	/* time, and what there is to know */
+	"clock_gettime", "clock_getres", "gettimeofday", "time", "times", "nanosleep",
+	"clock_nanosleep", "getrandom", "uname", "sysinfo", "getrusage", "getrlimit", "setrlimit",
+	"getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "capget",
+	/* lcores add their filter: less, never more */
+	"seccomp"};
+
+static const char *const lcore_calls[] = {
+	/* to notify drivers */
+	"io_submit", "io_getevents", "io_pgetevents", "write", "fcntl",
+	/* to be stopped by the EAL, and to wait */
+	"read", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "futex",
+	"sched_yield", "nanosleep", "clock_nanosleep", "restart_syscall", "exit", "exit_group",
+	/* where the vDSO cannot say */
+	"clock_gettime", "getrandom", "getcpu",
+	/* handlers of signals; mmap() is below */
+	"rt_sigreturn", "shutdown", "munmap",
+	/* a thread's end, in which libc blocks all signals, SIGSYS too */
+	"madvise", "rseq", "set_robust_list",
+	/* assert() and abort(), and a signal that is raised again */
+	"writev", "rt_sigaction", "rt_sigprocmask", "gettid", "getpid"};
+
+/* glibc falls back to clone(), whose flags a filter can see. */
+static const char *const absent_calls[] = {"clone3"};
+
+static const char *const fatal_calls[] = {"execve", "execveat", "ptrace", "process_vm_readv",
+	"process_vm_writev", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
+	"io_uring_enter", "io_uring_register", "init_module", "finit_module", "delete_module",
+	"kexec_load", "kexec_file_load", "mount", "umount2", "move_mount", "open_tree", "fsopen",
+	"fsmount", "pivot_root", "chroot", "setns", "unshare", "add_key", "request_key", "keyctl",
+	"open_by_handle_at", "reboot", "swapon", "swapoff", "acct", "iopl", "ioperm", "modify_ldt"};
+
+#define N_CALLS(a) (sizeof(a) / sizeof((a)[0]))
+
+/* A call that this libseccomp or this architecture does not have needs no rule. */
+static int add(scmp_filter_ctx ctx, uint32_t action, const char *name, unsigned n_args,
+	const struct scmp_arg_cmp *args)
+{
+	int call = seccomp_syscall_resolve_name(name);
+
+	return call < 0 ? 0 : seccomp_rule_add_array(ctx, action, call, n_args, args);
+}
+
+static int add_all(scmp_filter_ctx ctx, uint32_t action, const char *const *names, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && err == 0; i++)
+		err = add(ctx, action, names[i], 0, NULL);
+	return err;
+}
+
+/* Memory, but none to run: there is no code in it that was not there at start. */
+static int add_memory(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp no_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+	int err = add(ctx, SCMP_ACT_ALLOW, "mmap", 1, &no_exec);
+
+	return err != 0 ? err : add(ctx, SCMP_ACT_ALLOW, "mprotect", 1, &no_exec);
+}
+
+/* A signal to a thread of this process. */
+static int add_tgkill(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+
+	return add(ctx, SCMP_ACT_ALLOW, "tgkill", 1, &self);
+}
+
+/* Flags of which one has this value, in argument 'arg'. */
+static int add_values(
+	scmp_filter_ctx ctx, const char *name, unsigned arg, const unsigned *values, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && err == 0; i++) {
+		/* The kernel takes an int: what is above it means nothing. */
+		const struct scmp_arg_cmp is =
+			SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, values[i]);
+
+		err = add(ctx, SCMP_ACT_ALLOW, name, 1, &is);
+	}
+	return err;
+}
+
+static int add_process_arguments(scmp_filter_ctx ctx)
+{
+	static const unsigned unix_sockets[] = {AF_UNIX};
+	/* a name for a thread, or for memory (glibc does both), and no way back to dumps */
+	static const unsigned options[] = {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE};
+	static const unsigned requests[] = {TCGETS, FIONREAD, FIONBIO, FIOCLEX};
+	/* A thread, no process: a pid of its own, or memory of its own, is what it must not have.
+	 */
+	const struct scmp_arg_cmp thread = SCMP_A0(SCMP_CMP_MASKED_EQ,
+		CLONE_THREAD | CLONE_VM | CLONE_SIGHAND, CLONE_THREAD | CLONE_VM | CLONE_SIGHAND);
+	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, 0);
+	int err = add_memory(ctx);
+
+	if (err == 0)
+		err = add_tgkill(ctx);
+	if (err == 0)
+		err = add(ctx, SCMP_ACT_ALLOW, "clone", 1, &thread);
+	if (err == 0)
+		err = add(ctx, SCMP_ACT_ALLOW, "prlimit64", 1, &self);
+	if (err == 0)
+		err = add_values(ctx, "socket", 0, unix_sockets, N_CALLS(unix_sockets));
+	if (err == 0)
+		err = add_values(ctx, "socketpair", 0, unix_sockets, N_CALLS(unix_sockets));
+	if (err == 0)
+		err = add_values(ctx, "prctl", 0, options, N_CALLS(options));
+	if (err == 0)
+		err = add_values(ctx, "ioctl", 1, requests, N_CALLS(requests));
+	return err;
+}
+
+/* No process. libc blocks all signals meanwhile, so that a SIGSYS would end this one. */
+static int add_fork(scmp_filter_ctx ctx)
+{
+	static const char *const calls[] = {"fork", "vfork"};
+	const struct scmp_arg_cmp process = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0);
+	int err = add(ctx, SCMP_ACT_ERRNO(EPERM), "clone", 1, &process);
+
+	return err != 0 ? err : add_all(ctx, SCMP_ACT_ERRNO(EPERM), calls, N_CALLS(calls));
+}
+
+static int add_process(scmp_filter_ctx ctx, bool seen)
+{
+	int err = add_all(ctx, SCMP_ACT_ALLOW, process_calls, N_CALLS(process_calls));
+
+	if (err == 0)
+		err = add_process_arguments(ctx);
+	if (err == 0 && seen)
+		err = add_fork(ctx);
+	if (err == 0)
+		err = add_all(ctx, SCMP_ACT_ERRNO(ENOSYS), absent_calls, N_CALLS(absent_calls));
+	if (err == 0)
+		err = add_all(ctx, SCMP_ACT_KILL_PROCESS, fatal_calls, N_CALLS(fatal_calls));
+	return err;
+}
+
+static int add_lcore(scmp_filter_ctx ctx)
+{
+	int err = add_all(ctx, SCMP_ACT_ALLOW, lcore_calls, N_CALLS(lcore_calls));
+
+	if (err == 0)
+		err = add_memory(ctx);
+	return err != 0 ? err : add_tgkill(ctx);
+}
+
+/* The program that libseccomp makes of it: that is to be had by a file alone. */
+static int export_program(scmp_filter_ctx ctx, struct sock_fprog *prog)
+{
+	int fd = memfd_create("vrng-filter", MFD_CLOEXEC), err;
+	off_t size;
+
+	if (fd < 0)
+		return -errno;
+	err = seccomp_export_bpf(ctx, fd);
+	size = lseek(fd, 0, SEEK_END);
+	if (err == 0 && size > 0) {
+		prog->len = (unsigned short)((size_t)size / sizeof(prog->filter[0]));
+		prog->filter = malloc((size_t)size);
+		err = prog->filter == NULL ? -ENOMEM : 0;
+	}
+	if (err == 0 && pread(fd, prog->filter, (size_t)size, 0) != (ssize_t)size)
+		err = -EIO;
+	close(fd);
+	return err;
+}
+
+int syscall_filter_create(enum syscall_filter_kind kind, bool seen, struct syscall_filter **filter)
+{
+	struct syscall_filter *f = calloc(1, sizeof(*f));
+	scmp_filter_ctx ctx = seccomp_init(seen ? SCMP_ACT_TRAP : SCMP_ACT_ERRNO(EPERM));
+	int err = f == NULL || ctx == NULL ? -ENOMEM : 0;
+
+	if (err == 0)
+		err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (err == 0) /* a binary tree: a hundred comparisons would cost each call */
+		err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (err == 0)
+		err = kind == SYSCALL_FILTER_PROCESS ? add_process(ctx, seen) : add_lcore(ctx);
+	if (err == 0) {
+		f->kind = kind;
+		err = export_program(ctx, &f->prog);
+	}
+	if (ctx != NULL)
+		seccomp_release(ctx);
+	if (err == 0)
+		*filter = f;
+	else
+		syscall_filter_destroy(f);
+	return err;
+}
+
+void syscall_filter_destroy(struct syscall_filter *filter)
+{
+	if (filter != NULL)
+		free(filter->prog.filter);
+	free(filter);
+}
+
+int syscall_filter_apply(const struct syscall_filter *filter)
+{
+	unsigned long flags = SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+	long rc;
+
+	if (filter->kind == SYSCALL_FILTER_PROCESS)
+		flags |= SECCOMP_FILTER_FLAG_TSYNC;
+	rc = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter->prog);
+	if (rc > 0)
+		return -ECANCELED; /* the thread that cannot have it */
+	return rc == 0 ? 0 : -errno;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhost/sockets.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+bool sockets_path(const char *prefix, unsigned index, char path[SOCKETS_PATH_SIZE])
+{
+	return (unsigned)snprintf(path, SOCKETS_PATH_SIZE, "%s%u", prefix, index) <
+	       SOCKETS_PATH_SIZE;
+}
+
+/* What stands at a path? */
+enum standing { NOTHING, STALE, LIVE, NO_SOCKET, UNKNOWN /* errno says why */ };
+
+static enum standing look_at(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct stat st;
+	int fd, rc, err;
+
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT ? NOTHING : UNKNOWN;
+	if (!S_ISSOCK(st.st_mode))
+		return NO_SOCKET;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return UNKNOWN;
+	memcpy(addr.sun_path, path, strlen(path) + 1); /* its length was checked */
+	rc = connect(fd, (const struct sockaddr *)&addr, sizeof(addr));
+	err = errno;
+	close(fd);
+	if (rc == 0)
+		return LIVE;
+	/* Only a refused connection proves that nobody listens; a full backlog (EAGAIN) or a lack
+	 * of rights (EACCES) does not. */
+	return err == ECONNREFUSED ? STALE : LIVE;
+}
+
+static int no_socket(const char *path, struct why *why)
+{
+	return why_set(why, -EEXIST,
+		"%s exists and is not a socket: move it away, or choose another path", path);
+}
+
+static int too_long(const char *path, struct why *why)
+{
+	return why_set(why, -ENAMETOOLONG,
+		"socket path %s has more than the %d bytes that a Unix socket can have: choose a "
+		"shorter one",
+		path, SOCKETS_PATH_SIZE - 1);
+}
+
+static int check(const char *path, struct why *why)
+{
+	switch (look_at(path)) {
+	case NOTHING:
+	case STALE:
+		return 0;
+	case LIVE:
+		return why_set(why, -EADDRINUSE,
+			"socket %s is in use by another process: stop it, or choose another path",
+			path);
+	case NO_SOCKET:
+		return no_socket(path, why);
+	case UNKNOWN:
+		break;
+	}
+	return why_set(why, -errno, "cannot look at %s: %s", path, strerror(errno));
+}
+
+/* Anybody who may read the directory can lock it: wait for another daemon's start, no longer. */
+static int wait_for_lock(int fd, unsigned wait_s)
+{
+	for (unsigned tries = wait_s * 50; flock(fd, LOCK_EX | LOCK_NB) != 0; tries--) {
+		if (errno != EWOULDBLOCK)
+			return 0; /* a file system without locks */
+		if (tries == 0)
+			return -EBUSY;
+		usleep(20000);
+	}
+	return 0;
+}
+
+/* A directory that a socket of ours is in. */
+struct place {
+	dev_t dev;
+	ino_t ino;
+	const char *path; /* of the socket */
+};
+
+static int compare(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+static void directory_of(const char *path, char dir[SOCKETS_PATH_SIZE])
+{
+	char copy[SOCKETS_PATH_SIZE];
+
+	memcpy(copy, path, strlen(path) + 1);
+	snprintf(dir, SOCKETS_PATH_SIZE, "%s", dirname(copy));
+}
+
+static int look_at_directory(const char *path, struct place *place, struct why *why)
+{
+	char dir[SOCKETS_PATH_SIZE];
+	struct stat st;
+
+	if (strlen(path) >= SOCKETS_PATH_SIZE)
+		return too_long(path, why);
+	directory_of(path, dir);
+	if (stat(dir, &st) != 0)
+		return why_set(why, -errno,
+			"directory %s of socket %s: %s; create it, or choose another", dir, path,
+			strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return why_set(why, -ENOTDIR, "%s of socket %s is not a directory: choose another",
+			dir, path);
+	if (access(dir, W_OK | X_OK) != 0)
+		return why_set(why, -errno,
+			"directory %s of socket %s: %s; choose one that may be written to", dir,
+			path, strerror(errno));
+	*place = (struct place){st.st_dev, st.st_ino, path};
+	return 0;
+}
+
+static int lock_directory(
+	const char *path, unsigned wait_s, struct sockets_lock *lock, struct why *why)
+{
+	char dir[SOCKETS_PATH_SIZE];
+	int fd;
+
+	directory_of(path, dir);
+	/* Where it cannot be opened for reading there is no lock; bind() still decides. */
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* The user may read it, the process may not: Landlock. It would not let us bind there. */
+	if (fd < 0 && errno == EACCES && access(dir, R_OK) == 0)
+		return why_set(why, -EACCES,
+			"directory %s of socket %s: the sandbox has closed it; name it with "
+			"--sandbox-dir when the daemon starts",
+			dir, path);
+	if (fd < 0)
+		return 0;
+	lock->fds[lock->n++] = fd;
+	if (wait_for_lock(fd, wait_s) == 0)
+		return 0;
+	return why_set(why, -EBUSY,
+		"directory %s of socket %s is locked by another process (waited %u s): end that, or "
+		"choose another directory",
+		dir, path, wait_s);
+}
+
+/* Each directory once; all daemons in the same order, so that no two wait for each other. */
+static int lock_directories(const char *const *paths, unsigned n_paths, unsigned wait_s,
+	struct sockets_lock *lock, struct why *why)
+{
+	struct place *places = calloc(n_paths, sizeof(places[0]));
+	int err = 0;
+
+	lock->fds = calloc(n_paths, sizeof(lock->fds[0]));
+	if (places == NULL || lock->fds == NULL) {
+		free(places);
+		return why_set(why, -ENOMEM, "no memory for %u socket paths", n_paths);
+	}
+	for (unsigned i = 0; i < n_paths && err == 0; i++)
+		err = look_at_directory(paths[i], &places[i], why);
+	if (err == 0)
+		qsort(places, n_paths, sizeof(places[0]), compare);
+	for (unsigned i = 0; i < n_paths && err == 0; i++)
+		if (i == 0 || compare(&places[i - 1], &places[i]) != 0)
+			err = lock_directory(places[i].path, wait_s, lock, why);
+	free(places);
+	return err;
+}
+
+int sockets_prepare(const char *const *paths, unsigned n_paths, unsigned wait_s,
+	struct sockets_lock *lock, struct why *why)
+{
+	int err;
+
+	*lock = (struct sockets_lock){0};
+	if (n_paths == 0)
+		return 0;
+	err = lock_directories(paths, n_paths, wait_s, lock, why);
+	for (unsigned i = 0; i < n_paths && err == 0; i++)
+		err = check(paths[i], why);
+	for (unsigned i = 0; i < n_paths && err == 0; i++)
+		if (look_at(paths[i]) == STALE && unlink(paths[i]) != 0)
+			err = why_set(why, -errno, "cannot remove the stale socket %s: %s",
+				paths[i], strerror(errno));
+	if (err != 0)
+		sockets_unlock(lock);
+	return err;
+}
+
+int sockets_check(const char *path, struct why *why)
+{
+	struct stat st;
+
+	if (strlen(path) >= SOCKETS_PATH_SIZE)
+		return too_long(path, why);
+	if (stat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return no_socket(path, why);
+	return 0;
+}
+
+const char *sockets_why_absent(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return strerror(errno);
+	if (!S_ISSOCK(st.st_mode))
+		return "it is not a socket";
+	if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
+		return strerror(errno);
+	return "nobody listens there";
+}
+
+void sockets_unlock(struct sockets_lock *lock)
+{
+	for (unsigned i = 0; i < lock->n; i++)
+		close(lock->fds[i]);
+	free(lock->fds);
+	*lock = (struct sockets_lock){0};
+}
+
+int sockets_set_rights(const char *path, mode_t mode, gid_t gid, struct why *why)
+{
+	if (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) != 0)
+		return why_set(why, -errno, "cannot give %s to group %u: %s", path, (unsigned)gid,
+			strerror(errno));
+	if (chmod(path, mode) != 0)
+		return why_set(why, -errno, "cannot set the mode of %s to %04o: %s", path,
+			(unsigned)mode, strerror(errno));
+	return 0;
+}
+
+int sockets_check_rights(const char *path, gid_t gid, struct why *why)
+{
+	struct stat st;
+	int fd, err;
+
+	if (path != NULL && lstat(path, &st) != 0)
+		return why_set(why, -errno, "%s: %s", path, strerror(errno));
+	if (path != NULL && st.st_uid != geteuid() && geteuid() != 0)
+		return why_set(why, -EPERM,
+			"%s belongs to user %u, who alone may change its rights", path,
+			(unsigned)st.st_uid);
+	if (gid == (gid_t)-1)
+		return 0;
+	/* What may be done with a file of ours may be done with a socket of ours. */
+	fd = memfd_create("group", MFD_CLOEXEC);
+	if (fd < 0)
+		return why_set(why, -errno, "memfd_create: %s", strerror(errno));
+	err = fchown(fd, (uid_t)-1, gid) == 0 ? 0 : -errno;
+	close(fd);
+	if (err == 0)
+		return 0;
+	return why_set(why, err,
+		"cannot give a socket to group %u: %s; be a member of it from the start",
+		(unsigned)gid, strerror(-err));
+}
+
+int sockets_find_group(const char *name, gid_t *gid)
+{
+	struct group *group = getgrnam(name);
+	unsigned long number;
+	char *end;
+
+	if (group != NULL) {
+		*gid = group->gr_gid;
+		return 0;
+	}
+	errno = 0;
+	number = strtoul(name, &end, 10);
+	if (isdigit((unsigned char)name[0]) && errno == 0 && *end == '\0' && number < UINT32_MAX) {
+		*gid = (gid_t)number;
+		return 0;
+	}
+	return -ENOENT;
+}
