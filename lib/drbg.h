@@ -78,6 +78,16 @@ int drbg_reseed(struct drbg *d, struct drbg_input entropy, struct drbg_input add
 int drbg_generate(
 	struct drbg *d, const struct iovec *segs, unsigned n_segs, struct drbg_input additional);
 
+/**
+ * Health test, §11.3: all functions against a known answer, what they must refuse, that nothing is
+ * left of a state, and long output of the keystream. To be passed before the first use, and again
+ * now and then; it takes some 20 microseconds, and 2 KiB of stack.
+ *
+ * @param d   zeroed, or instantiated with 'ks', which it goes on using; uninstantiated on failure
+ * @return    0; -EILSEQ when an answer was wrong; -EIO when the cipher failed
+ */
+int drbg_self_test(struct drbg *d, struct keystream *ks);
+
 /** Wipe the state (§9.4). */
 void drbg_uninstantiate(struct drbg *d);
 

@@ -19,10 +19,11 @@ int entropy_init(struct entropy *e, const struct entropy_config *cfg)
 	e->cfg = *cfg;
 	e->is_drbg = cfg->keystream != NULL;
 	e->serving = cfg->ring;
-	if (e->is_drbg && (cfg->seed_bytes < DRBG_ENTROPY_BYTES_MIN ||
-				  cfg->seed_bytes > ENTROPY_SEED_BYTES_MAX))
+	if (!e->is_drbg)
+		return 0;
+	if (cfg->seed_bytes < DRBG_ENTROPY_BYTES_MIN || cfg->seed_bytes > ENTROPY_SEED_BYTES_MAX)
 		return -EINVAL;
-	return 0;
+	return drbg_self_test(&e->drbg, cfg->keystream);
 }
 
 void entropy_fini(struct entropy *e)
@@ -39,7 +40,7 @@ void entropy_want_reseed(struct entropy *e, bool due)
 }
 
 /* Seed the DRBG from the ring, if the ring has a seed. */
-static bool try_seed(struct entropy *e)
+static bool try_seed(struct entropy *e, bool due)
 {
 	const struct entropy_config *cfg = &e->cfg;
 	struct drbg_input seed = {e->seed, cfg->seed_bytes};
@@ -47,8 +48,13 @@ static bool try_seed(struct entropy *e)
 	int err;
 
 	at_hand = byte_ring_avail(cfg->ring, SIZE_MAX);
-	if (at_hand < cfg->seed_bytes)
+	if (at_hand < cfg->seed_bytes || e->stats.failed != 0)
 		return false;
+	/* Not when somebody merely wants a reseed: who could make others do so would take time. */
+	if (due && drbg_self_test(&e->drbg, cfg->keystream) != 0) {
+		__atomic_store_n(&e->stats.failed, 1, __ATOMIC_RELAXED);
+		return false;
+	}
 	/* Of what a start-up test has left there, the newest: nobody lives on old seeds for long.
 	 */
 	for (; at_hand >= 3 * cfg->seed_bytes; at_hand -= cfg->seed_bytes)
@@ -78,8 +84,9 @@ size_t entropy_drbg_avail(struct entropy *e, size_t want_bytes)
 
 	if (__builtin_expect(!unseeded && !due && !e->reseed_wanted, 1))
 		return want_bytes;
-	if (try_seed(e))
-		unseeded = due = false;
+	if (try_seed(e, due))
+		due = false;
+	unseeded = e->drbg.reseed_counter == 0; /* what fails leaves none */
 	__atomic_store_n(&e->stats.overdue, due, __ATOMIC_RELAXED);
 	return unseeded || (due && !e->cfg.continue_unseeded) ? 0 : want_bytes;
 }

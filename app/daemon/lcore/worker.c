@@ -59,10 +59,10 @@ static int create_entropy(struct worker *w, const struct worker_config *cfg)
 	};
 	size_t key_bytes;
 	void *key;
+	int err;
 
 	if (cfg->drbg) {
-		int err = keystream_create(KEYSTREAM_AUTO, &w->keystream);
-
+		err = keystream_create(KEYSTREAM_AUTO, &w->keystream);
 		if (err != 0)
 			return err;
 		key = keystream_secret(w->keystream, &key_bytes);
@@ -74,7 +74,13 @@ static int create_entropy(struct worker *w, const struct worker_config *cfg)
 		entropy.refill = tap_refill;
 		entropy.refill_arg = cfg->tap;
 	}
-	return entropy_init(&w->entropy, &entropy);
+	err = entropy_init(&w->entropy, &entropy);
+	if (err == -EILSEQ)
+		LOG(ERR,
+			"the DRBG failed its self-test on lcore %u with AES-256 by %s: mend the library or "
+			"the CPU, or take --source-mode passthrough",
+			cfg->lcore, keystream_name(w->keystream));
+	return err;
 }
 
 static int create_budgets(struct worker *w, const struct worker_config *cfg)

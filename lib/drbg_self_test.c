@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The DRBG's health test, SP 800-90A Rev. 1 §11.3. The answers are NIST's: a case of CAVP's
+ * CTR_DRBG.rsp (AES-256, derivation function, reseed) that has a string for each input.
+ */
+#include "drbg.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define OUTPUT_BYTES 64
+/* Enough for what ciphers do with many blocks at once, and no whole number of blocks. */
+#define LONG_BYTES 2056
+
+struct answer {
+	uint8_t entropy[32], nonce[16], pers[32];
+	uint8_t entropy_reseed[32], additional_reseed[32];
+	uint8_t additional[2][32];
+	uint8_t output[OUTPUT_BYTES]; /* of the second Generate */
+};
+
+static const struct answer known = {
+	.entropy = {0x17, 0x4b, 0x46, 0x25, 0x00, 0x51, 0xa9, 0xe3, 0xd8, 0x0c, 0x56, 0xae, 0x71,
+		0x63, 0xda, 0xfe, 0x7e, 0x54, 0x48, 0x1a, 0x56, 0xca, 0xfd, 0x3b, 0x86, 0x25, 0xf9,
+		0x9b, 0xbb, 0x29, 0xc4, 0x42},
+	.nonce = {0x98, 0xff, 0xd9, 0x9c, 0x46, 0x6e, 0x0e, 0x94, 0xa4, 0x5d, 0xa7, 0xe0, 0xe8,
+		0x2d, 0xbc, 0x6b},
+	.pers = {0x70, 0x95, 0x26, 0x8e, 0x99, 0x93, 0x8b, 0x3e, 0x04, 0x27, 0x34, 0xb9, 0x17, 0x6c,
+		0x9a, 0xa0, 0x51, 0xf0, 0x0a, 0x5f, 0x8d, 0x2a, 0x89, 0xad, 0xa2, 0x14, 0xb8, 0x9b,
+		0xee, 0xf1, 0x8e, 0xbf},
+	.entropy_reseed = {0xe8, 0x8b, 0xe1, 0x96, 0x7c, 0x55, 0x03, 0xf6, 0x5d, 0x23, 0x86, 0x7b,
+		0xbc, 0x89, 0x1b, 0xd6, 0x79, 0xdb, 0x03, 0xb4, 0x87, 0x86, 0x63, 0xf6, 0xc8, 0x77,
+		0x59, 0x2d, 0xf2, 0x5f, 0x0d, 0x9a},
+	.additional_reseed = {0xcd, 0xf6, 0xad, 0x54, 0x9e, 0x45, 0xb6, 0xaa, 0x5c, 0xd6, 0x7d,
+		0x02, 0x49, 0x31, 0xc3, 0x3c, 0xd1, 0x33, 0xd5, 0x2d, 0x5a, 0xe5, 0x00, 0xc3, 0x01,
+		0x50, 0x20, 0xbe, 0xb3, 0x0d, 0xa0, 0x63},
+	.additional = {{0xc7, 0x22, 0x8e, 0x90, 0xc6, 0x2f, 0x89, 0x6a, 0x09, 0xe1, 0x16, 0x84,
+			       0x53, 0x01, 0x02, 0xf9, 0x26, 0xec, 0x90, 0xa3, 0x25, 0x5f, 0x6c,
+			       0x21, 0xb8, 0x57, 0x88, 0x3c, 0x75, 0x80, 0x01, 0x43},
+		{0x76, 0xa9, 0x4f, 0x22, 0x41, 0x78, 0xfe, 0x4c, 0xbf, 0x9e, 0x2b, 0x8a, 0xcc, 0x53,
+			0xc9, 0xdc, 0x3e, 0x50, 0xbb, 0x61, 0x3a, 0xac, 0x89, 0x36, 0x60, 0x14,
+			0x53, 0xcd, 0xa3, 0x29, 0x3b, 0x17}},
+	.output = {0x1a, 0x6d, 0x8d, 0xbd, 0x64, 0x20, 0x76, 0xd1, 0x39, 0x16, 0xe5, 0xe2, 0x30,
+		0x38, 0xb6, 0x0b, 0x26, 0x06, 0x1f, 0x13, 0xdd, 0x4e, 0x00, 0x62, 0x77, 0xe0, 0x26,
+		0x86, 0x98, 0xff, 0xb2, 0xc8, 0x7e, 0x45, 0x3b, 0xae, 0x12, 0x51, 0x63, 0x1a, 0xc9,
+		0x0c, 0x70, 0x1a, 0x98, 0x49, 0xd9, 0x33, 0x99, 0x5e, 0x8b, 0x02, 0x21, 0xfe, 0x9a,
+		0xca, 0x19, 0x85, 0xc5, 0x46, 0xc2, 0x07, 0x90, 0x27},
+};
+
+#define INPUT(bytes)                 \
+	(struct drbg_input)          \
+	{                            \
+		bytes, sizeof(bytes) \
+	}
+
+static const struct drbg_input nothing = {NULL, 0};
+
+/* Instantiate, reseed and generate, §11.3.2 to §11.3.4. */
+static int test_answer(struct drbg *d, struct keystream *ks)
+{
+	uint8_t output[OUTPUT_BYTES] = {0};
+	const struct iovec segs[] = {{output, 23}, {output + 23, OUTPUT_BYTES - 23}};
+	int err = drbg_instantiate(
+		d, ks, INPUT(known.entropy), INPUT(known.nonce), INPUT(known.pers));
+
+	if (err == 0)
+		err = drbg_reseed(d, INPUT(known.entropy_reseed), INPUT(known.additional_reseed));
+	for (unsigned i = 0; i < 2 && err == 0; i++)
+		err = drbg_generate(d, segs, 2, INPUT(known.additional[i]));
+	if (err == 0 && memcmp(output, known.output, sizeof(output)) != 0)
+		err = -EILSEQ;
+	return err;
+}
+
+/* What must be refused, by a DRBG that is instantiated and by one that is not any more, §11.3.6;
+ * and that nothing is left of the state, §11.3.5. */
+static int test_refusals(struct drbg *d)
+{
+	static const uint8_t none[DRBG_SEED_BYTES];
+	const struct iovec too_much = {NULL, DRBG_REQUEST_BYTES_MAX + 1}, empty = {NULL, 0};
+	const struct drbg_input too_little = {known.entropy, DRBG_ENTROPY_BYTES_MIN - 1};
+
+	if (drbg_generate(d, &too_much, 1, nothing) != -EMSGSIZE ||
+		drbg_reseed(d, too_little, nothing) != -EINVAL)
+		return -EILSEQ;
+	drbg_uninstantiate(d);
+	if (drbg_generate(d, &empty, 1, nothing) != -EINVAL ||
+		drbg_reseed(d, INPUT(known.entropy), nothing) != -EINVAL)
+		return -EILSEQ;
+	if (memcmp(d->key, none, sizeof(d->key)) != 0 || memcmp(d->v, none, sizeof(d->v)) != 0)
+		return -EILSEQ;
+	return 0;
+}
+
+/*
+ * A cipher makes many blocks by other instructions than one. That one is right the known answer has
+ * shown; so many must be the same as one after the other, also where the counter carries.
+ */
+static int test_long(struct keystream *ks)
+{
+	uint8_t counter[KEYSTREAM_BLOCK_BYTES], block[KEYSTREAM_BLOCK_BYTES], many[LONG_BYTES];
+	int err = keystream_set_key(ks, known.entropy);
+
+	memset(counter, 0xff, sizeof(counter));
+	counter[KEYSTREAM_BLOCK_BYTES - 1] = 0xe0; /* it wraps half way */
+	if (err == 0)
+		err = keystream_generate(ks, counter, many, sizeof(many));
+	for (size_t i = 0; i < sizeof(many) && err == 0; i += sizeof(block)) {
+		size_t n = sizeof(many) - i < sizeof(block) ? sizeof(many) - i : sizeof(block);
+
+		err = keystream_generate(ks, counter, block, n);
+		if (err == 0 && memcmp(many + i, block, n) != 0)
+			err = -EILSEQ;
+		keystream_counter_add(counter, 1);
+	}
+	return err;
+}
+
+int drbg_self_test(struct drbg *d, struct keystream *ks)
+{
+	struct drbg tested;
+	int err = test_answer(&tested, ks);
+
+	if (err == 0)
+		err = test_refusals(&tested);
+	if (err == 0)
+		err = test_long(ks);
+	drbg_uninstantiate(&tested); /* clears the keystream, too */
+	d->keyed = false;
+	if (err != 0)
+		drbg_uninstantiate(d);
+	return err;
+}
