@@ -8,8 +8,8 @@
  * first descriptor that is not yet published all but the address is held back: so the device, which
  * goes from one to the next, sees none of those behind it either.
  */
-#ifndef BENCH_DRIVER_PACKED_H
-#define BENCH_DRIVER_PACKED_H
+#ifndef FRONTEND_DRIVER_PACKED_H
+#define FRONTEND_DRIVER_PACKED_H
 
 #include "driver.h"
 #include "prefetch.h"

@@ -5,8 +5,8 @@
  *
  * Results, for all functions that return int: 0 or -errno.
  */
-#ifndef BENCH_LISTENER_H
-#define BENCH_LISTENER_H
+#ifndef FRONTEND_LISTENER_H
+#define FRONTEND_LISTENER_H
 
 /**
  * Listen at 'path'; a socket that stands there is replaced, as QEMU does.

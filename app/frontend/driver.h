@@ -18,8 +18,8 @@
  *
  * Thread-safety: one thread per driver. The device's side may run anywhere.
  */
-#ifndef BENCH_DRIVER_H
-#define BENCH_DRIVER_H
+#ifndef FRONTEND_DRIVER_H
+#define FRONTEND_DRIVER_H
 
 #include "guest_ram.h"
 

@@ -6,8 +6,8 @@
  * After a lie the driver's own bookkeeping may not fit the ring any more, so answers can come back
  * as DRIVER_BAD_ID or DRIVER_BAD_PROGRESS; driver_reset() makes an honest queue of it again.
  */
-#ifndef BENCH_DRIVER_RUDE_H
-#define BENCH_DRIVER_RUDE_H
+#ifndef FRONTEND_DRIVER_RUDE_H
+#define FRONTEND_DRIVER_RUDE_H
 
 #include "driver.h"
 

@@ -14,8 +14,8 @@
  * Thread-safety: none; one thread sets the memory up. Reading and writing through pointers that
  * were handed out needs no function of this module.
  */
-#ifndef BENCH_GUEST_RAM_H
-#define BENCH_GUEST_RAM_H
+#ifndef FRONTEND_GUEST_RAM_H
+#define FRONTEND_GUEST_RAM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -17,8 +17,8 @@
  * Thread-safety: one thread per front-end, except that frontend_kick(), frontend_wait_call() and
  * the descriptors may be used by the driver's thread meanwhile. Any number of front-ends.
  */
-#ifndef BENCH_FRONTEND_H
-#define BENCH_FRONTEND_H
+#ifndef FRONTEND_H
+#define FRONTEND_H
 
 #include "driver.h"
 #include "guest_ram.h"
