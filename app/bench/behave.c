@@ -6,6 +6,7 @@
  *
  * Numbers that are -1 mean: no answer within the time limit.
  */
+#include "clock.h"
 #include "driver_rude.h"
 #include "frontend.h"
 
@@ -36,10 +37,7 @@ struct guest {
 
 static int64_t now_us(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return (int64_t)(clock_now_ns() / 1000);
 }
 
 static void sleep_ms(long ms)

@@ -7,14 +7,6 @@
 #define CALIBRATION_NS 20000000
 #define INVARIANT_TSC  (1u << 8) /* CPUID 0x80000007, EDX */
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* Both clocks at one moment: the attempt that was interrupted least. */
 static void read_both(uint64_t *tsc, uint64_t *ns)
 {
@@ -22,7 +14,7 @@ static void read_both(uint64_t *tsc, uint64_t *ns)
 
 	for (unsigned i = 0; i < 20; i++) {
 		uint64_t before = __rdtsc();
-		uint64_t now_ns = monotonic_ns();
+		uint64_t now_ns = clock_now_ns();
 		uint64_t after = __rdtsc();
 
 		if (after - before < least) {

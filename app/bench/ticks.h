@@ -8,9 +8,10 @@
 #ifndef BENCH_TICKS_H
 #define BENCH_TICKS_H
 
+#include "clock.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 #if defined(__x86_64__)
 #include <x86intrin.h>
 #endif
@@ -25,14 +26,11 @@ void ticks_init(struct ticks *t);
 
 static inline uint64_t ticks_now(const struct ticks *t)
 {
-	struct timespec ts;
-
 #if defined(__x86_64__)
 	if (t->tsc)
 		return __rdtsc();
 #endif
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return clock_now_ns();
 }
 
 /** A difference of two stamps in nanoseconds; 0 for one that is negative. */

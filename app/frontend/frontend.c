@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "frontend.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_config.h>
@@ -11,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_TIMEOUT_MS 5000
@@ -27,10 +28,7 @@ struct frontend {
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)(clock_now_ns() / 1000000);
 }
 
 /* Wait for 'events' on fd until 'deadline_ms' of now_ms(). */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "util.h"
 
+#include "clock.h"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -11,10 +13,7 @@ static cpu_set_t all_cpus;
 
 int64_t now_us(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return (int64_t)(clock_now_ns() / 1000);
 }
 
 int64_t now_ms(void)
