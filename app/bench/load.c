@@ -11,7 +11,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BURST	     32
 #define LOOK_NS	     20000000 /* between two looks after sockets and time limits */
 #define PROGRESS_NS  200000000
 #define DRAIN_NS     1000000000
@@ -46,7 +45,7 @@ static enum load_status add_events(struct load *l, unsigned i)
 
 	if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, frontend_call_fd(p->fe), &call) < 0 ||
 		epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, frontend_socket_fd(p->fe), &end) < 0)
-		return turn_stop(l, LOAD_BROKEN, "epoll: %s", strerror(errno));
+		return why_set(&l->why, LOAD_BROKEN, "epoll: %s", strerror(errno));
 	return LOAD_OK;
 }
 
@@ -68,8 +67,8 @@ static enum load_status init_player(struct load *l, unsigned i)
 	};
 
 	if (args->socket != NULL && cfg.socket_path == NULL)
-		return turn_stop(l, LOAD_BROKEN, "out of memory");
-	if (player_init(p, &cfg, &l->fault) != 0)
+		return why_set(&l->why, LOAD_BROKEN, "out of memory");
+	if (player_init(p, &cfg, &l->why) != 0)
 		return LOAD_BROKEN;
 	if (args->block)
 		return add_events(l, i);
@@ -85,13 +84,13 @@ enum load_status load_init(struct load *l, const struct args *args, FILE *output
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	l->players = calloc(args->nr_guests, sizeof(*l->players));
 	if (l->epoll_fd < 0 || l->players == NULL)
-		return turn_stop(l, LOAD_BROKEN, "cannot start: %s", strerror(errno));
+		return why_set(&l->why, LOAD_BROKEN, "cannot start: %s", strerror(errno));
 	ticks_init(&l->ticks);
 	l->timeout = ticks_from_ns(&l->ticks, (uint64_t)(args->timeout_s * 1e9));
 	if (args->rate > 0)
 		l->interval = args->nr_guests / args->rate * 1e9 / l->ticks.ns_per_tick;
 	if (args->verify && verify_create(ticks_now(&l->ticks), &l->verify) != 0)
-		return turn_stop(l, LOAD_BROKEN, "no memory for --verify");
+		return why_set(&l->why, LOAD_BROKEN, "no memory for --verify");
 	while (status == LOAD_OK && l->nr_players < args->nr_guests)
 		status = init_player(l, l->nr_players++);
 	return status;
@@ -112,14 +111,14 @@ void load_fini(struct load *l)
 static enum load_status say_silent(struct load *l, const struct player *p)
 {
 	if (driver_resume_base(&p->drv) != p->drv.used_next)
-		return turn_stop(l, LOAD_BROKEN,
+		return why_set(&l->why, LOAD_BROKEN,
 			"%s: the back-end answered and made no call for %g s; --wait poll needs "
 			"none",
-			turn_name(p), l->args->timeout_s);
-	return turn_stop(l, LOAD_BROKEN,
+			player_name(p), l->args->timeout_s);
+	return why_set(&l->why, LOAD_BROKEN,
 		"%s: no answer for %g s with %u requests outstanding; a back-end with a limit may "
 		"need a longer --timeout",
-		turn_name(p), l->args->timeout_s, p->drv.nr_offered);
+		player_name(p), l->args->timeout_s, p->drv.nr_offered);
 }
 
 /* Whether sockets are open and answers come. */
@@ -136,8 +135,8 @@ static enum load_status look_after(struct load *l, uint64_t now)
 			continue;
 		pfd.fd = frontend_socket_fd(p->fe);
 		if (poll(&pfd, 1, 0) > 0)
-			return turn_stop(l, LOAD_BROKEN, "%s: the back-end closed the connection",
-				turn_name(p));
+			return why_set(&l->why, LOAD_BROKEN,
+				"%s: the back-end closed the connection", player_name(p));
 	}
 	return LOAD_OK;
 }
@@ -168,8 +167,8 @@ static enum load_status sleep_until_called(struct load *l, uint64_t *now, uint64
 		struct player *p = &l->players[events[i].data.u64 & UINT32_MAX];
 
 		if (events[i].data.u64 & SOCKET_EVENT)
-			return turn_stop(l, LOAD_BROKEN, "%s: the back-end closed the connection",
-				turn_name(p));
+			return why_set(&l->why, LOAD_BROKEN,
+				"%s: the back-end closed the connection", player_name(p));
 		count_calls(p);
 		p->active = true;
 	}
@@ -330,8 +329,8 @@ enum load_status load_measure(struct load *l)
 		requests += p->total.requests;
 	}
 	if (status == LOAD_OK && requests == 0 && !interrupted)
-		return turn_stop(l, LOAD_BROKEN, "%s: not one answer in %g s",
-			turn_name(&l->players[0]), l->args->duration_s + l->args->warm_up_s);
+		return why_set(&l->why, LOAD_BROKEN, "%s: not one answer in %g s",
+			player_name(&l->players[0]), l->args->duration_s + l->args->warm_up_s);
 	return status;
 }
 
@@ -345,7 +344,7 @@ enum load_status load_finish(struct load *l)
 	allow(l, 0);
 	status = run(l, ticks_now(&l->ticks) + (patience < l->timeout ? patience : l->timeout));
 	for (unsigned i = 0; status == LOAD_OK && i < l->nr_players; i++)
-		if (player_stop(&l->players[i], &l->fault) != 0)
+		if (player_stop(&l->players[i], &l->why) != 0)
 			status = LOAD_BROKEN;
 	for (unsigned i = 0; status == LOAD_OK && i < l->nr_players; i++) {
 		struct player *p = &l->players[i];
@@ -355,7 +354,7 @@ enum load_status load_finish(struct load *l)
 		while (status == LOAD_OK && found > 0);
 		count_calls(p);
 		if (status == LOAD_OK && l->verify != NULL &&
-			verify_surroundings(l->verify, p, &l->fault) != 0)
+			verify_surroundings(l->verify, p, &l->why) != 0)
 			status = LOAD_WRONG;
 	}
 	return status;

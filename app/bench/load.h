@@ -44,7 +44,7 @@ struct load {
 	double interval;    /* open loop: ticks between two requests of a guest */
 	uint64_t measured_ns;
 	uint64_t unsent; /* open loop: requests that came due and were not offered in time */
-	struct player_fault fault; /* unless all is well */
+	struct why why;	 /* unless all is well */
 
 	/** Called some times a second while load_run() goes on; may be NULL. */
 	void (*progress)(struct load *l, uint64_t elapsed_ns);

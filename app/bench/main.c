@@ -134,9 +134,8 @@ static enum load_status play(struct run *run)
 	if (status != LOAD_OK)
 		return status;
 	if (run->args.pid != 0 && procstat_read(run->args.pid, &run->before) != 0) {
-		snprintf(l->fault.text, sizeof(l->fault.text), "there is no process %d",
-			(int)run->args.pid);
-		return LOAD_BROKEN;
+		return why_set(
+			&l->why, LOAD_BROKEN, "there is no process %d", (int)run->args.pid);
 	}
 	status = load_measure(l);
 	if (run->args.pid != 0 && procstat_read(run->args.pid, &run->after) == 0)
@@ -161,7 +160,7 @@ static int report(struct run *run, int argc, char **argv, enum load_status statu
 		.limits = run->args.limits ? &run->limits : NULL,
 		.backend = run->args.pid != 0 ? &run->after : NULL,
 		.own = &own_sum,
-		.verdict = status == LOAD_OK ? "ok" : run->load.fault.text,
+		.verdict = status == LOAD_OK ? "ok" : run->load.why.text,
 	};
 	bool to_stderr = run->args.output != NULL && strcmp(run->args.output, "-") == 0;
 
@@ -178,7 +177,7 @@ static int report(struct run *run, int argc, char **argv, enum load_status statu
 	free(own);
 	free(sum.latency);
 	if (status != LOAD_OK)
-		complain(status == LOAD_WRONG ? "wrong answer" : "failed", run->load.fault.text);
+		complain(status == LOAD_WRONG ? "wrong answer" : "failed", run->load.why.text);
 	return status == LOAD_OK ? EXIT_OK : status == LOAD_WRONG ? EXIT_WRONG : EXIT_BROKEN;
 }
 
@@ -209,7 +208,7 @@ static int run_all(struct run *run, int argc, char **argv)
 		return exit_status;
 	status = load_init(&run->load, &run->args, run->output);
 	if (status != LOAD_OK) {
-		exit_status = complain("cannot start", run->load.fault.text);
+		exit_status = complain("cannot start", run->load.why.text);
 	} else {
 		if (isatty(STDERR_FILENO) && !run->args.json)
 			run->load.progress = show_progress;

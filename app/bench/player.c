@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/virtio_config.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,30 +13,28 @@
 #define INDIRECT_DESC (1ull << VIRTIO_RING_F_INDIRECT_DESC)
 #define RING_PACKED   (1ull << VIRTIO_F_RING_PACKED)
 
-static int fail(struct player_fault *fault, int err, const char *what, const struct player_cfg *cfg)
+static int fail(const struct player *p, struct why *why, int err, const char *what)
 {
-	const char *why = strerror(-err);
+	const char *reason = strerror(-err);
 
 	switch (err) {
 	case -ETIMEDOUT:
-		why = "no answer in time; is that a vhost-user back-end, and is it well?";
+		reason = "no answer in time; is that a vhost-user back-end, and is it well?";
 		break;
 	case -ECONNRESET:
-		why = "the back-end closed the connection; does another front-end have it?";
+		reason = "the back-end closed the connection; does another front-end have it?";
 		break;
 	case -EREMOTEIO:
-		why = "the back-end refused";
+		reason = "the back-end refused";
 		break;
 	case -EPROTO:
-		why = "the answer is not vhost-user";
+		reason = "the answer is not vhost-user";
 		break;
 	case -ENOTSUP:
-		why = "the back-end does not offer it";
+		reason = "the back-end does not offer it";
 		break;
 	}
-	snprintf(fault->text, sizeof(fault->text), "%s: %s: %s",
-		cfg->socket_path != NULL ? cfg->socket_path : "in memory", what, why);
-	return err;
+	return why_set(why, err, "%s: %s: %s", player_name(p), what, reason);
 }
 
 static uint32_t stride_of(const struct player_cfg *cfg)
@@ -114,7 +111,7 @@ static int build_chains(struct player *p)
 	return err;
 }
 
-static int connect_backend(struct player *p, struct player_fault *fault)
+static int connect_backend(struct player *p, struct why *why)
 {
 	const struct player_cfg *cfg = &p->cfg;
 	uint64_t want = (cfg->event_idx ? EVENT_IDX : 0) | (cfg->indirect ? INDIRECT_DESC : 0) |
@@ -129,18 +126,18 @@ static int connect_backend(struct player *p, struct player_fault *fault)
 				      .timeout_ms = cfg->timeout_ms},
 		&p->fe);
 	if (err != 0)
-		return fail(fault, err, "cannot connect", cfg);
+		return fail(p, why, err, "cannot connect");
 	err = frontend_negotiate(p->fe, want, &p->features);
 	if (err != 0)
-		return fail(fault, err, "negotiation failed", cfg);
+		return fail(p, why, err, "negotiation failed");
 	if (cfg->indirect && (p->features & INDIRECT_DESC) == 0)
-		return fail(fault, -ENOTSUP, "--indirect", cfg);
+		return fail(p, why, -ENOTSUP, "--indirect");
 	if (cfg->packed && (p->features & RING_PACKED) == 0)
-		return fail(fault, -ENOTSUP, "--layout packed", cfg);
+		return fail(p, why, -ENOTSUP, "--layout packed");
 	return 0;
 }
 
-int player_init(struct player *p, const struct player_cfg *cfg, struct player_fault *fault)
+int player_init(struct player *p, const struct player_cfg *cfg, struct why *why)
 {
 	int err;
 
@@ -153,33 +150,33 @@ int player_init(struct player *p, const struct player_cfg *cfg, struct player_fa
 	p->latency = calloc(1, sizeof(*p->latency));
 	if (p->idle == NULL || p->poison == NULL || p->slot_of == NULL || p->laid_out == NULL ||
 		p->latency == NULL)
-		return fail(fault, -ENOMEM, "cannot start", cfg);
-	err = connect_backend(p, fault);
+		return fail(p, why, -ENOMEM, "cannot start");
+	err = connect_backend(p, why);
 	if (err != 0)
 		return err;
 	err = make_memory(p);
 	if (err == 0)
 		err = build_chains(p);
 	if (err != 0)
-		return fail(fault, err, "cannot make the guest's memory", cfg);
+		return fail(p, why, err, "cannot make the guest's memory");
 	if (p->fe == NULL) {
 		p->self_next = driver_start_base(&p->drv);
 		return 0;
 	}
 	err = frontend_set_memory(p->fe, &p->ram);
 	if (err != 0)
-		return fail(fault, err, "cannot share the guest's memory", cfg);
+		return fail(p, why, err, "cannot share the guest's memory");
 	err = frontend_start_ring(p->fe, &p->drv, driver_start_base(&p->drv));
 	if (err == 0)
 		err = frontend_sync(p->fe);
-	return err == 0 ? 0 : fail(fault, err, "cannot start the queue", cfg);
+	return err == 0 ? 0 : fail(p, why, err, "cannot start the queue");
 }
 
-int player_stop(struct player *p, struct player_fault *fault)
+int player_stop(struct player *p, struct why *why)
 {
 	int err = p->fe == NULL ? 0 : frontend_stop_ring(p->fe, NULL);
 
-	return err == 0 ? 0 : fail(fault, err, "cannot stop the queue", &p->cfg);
+	return err == 0 ? 0 : fail(p, why, err, "cannot stop the queue");
 }
 
 void player_fini(struct player *p)

@@ -12,6 +12,7 @@
 #include "frontend.h"
 #include "guest_ram.h"
 #include "histogram.h"
+#include "why.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,7 +50,6 @@ struct player {
 	unsigned nr_idle;
 	uint64_t left;		    /* requests that may still be offered */
 	uint64_t due;		    /* open loop: ticks at which the next request is to start */
-	uint64_t nr_due;	    /* open loop: requests that were started */
 	uint64_t last_answer;	    /* ticks; or of the first offer after none was outstanding */
 	struct player_counts total; /* since the connection */
 	struct histogram *latency;  /* ns */
@@ -73,27 +73,28 @@ struct player {
 	struct player_counts measured;
 };
 
-/** What went wrong, for a person. */
-struct player_fault {
-	char text[256];
-};
-
 /**
  * Make the guest's memory and queue, connect and start.
  *
- * @return 0, or -errno and the reason in *fault. Either way the player is to be given to
+ * @return 0, or -errno and the reason in *why. Either way the player is to be given to
  *         player_fini().
  */
-int player_init(struct player *p, const struct player_cfg *cfg, struct player_fault *fault);
+int player_init(struct player *p, const struct player_cfg *cfg, struct why *why);
 
 /** Disconnect and free. Accepts a zeroed player. */
 void player_fini(struct player *p);
 
 /** Stop the ring, so that no answer is under way any more. @return 0 or -errno, with a reason */
-int player_stop(struct player *p, struct player_fault *fault);
+int player_stop(struct player *p, struct why *why);
 
 /** The back-end in memory: answer all that was offered. */
 void player_self_answer(struct player *p);
+
+/** What the guest is called in messages: its back-end. */
+static inline const char *player_name(const struct player *p)
+{
+	return p->cfg.socket_path != NULL ? p->cfg.socket_path : "the back-end in memory";
+}
 
 /** Bytes of buffer 'k' of a request. */
 static inline uint32_t player_piece_bytes(const struct player *p, unsigned k)

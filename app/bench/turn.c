@@ -3,23 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
-
-enum load_status turn_stop(struct load *l, enum load_status status, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(l->fault.text, sizeof(l->fault.text), format, ap);
-	va_end(ap);
-	return status;
-}
-
-const char *turn_name(const struct player *p)
-{
-	return p->cfg.socket_path != NULL ? p->cfg.socket_path : "the back-end in memory";
-}
 
 /* The bytes of an answer, in the guest's order. */
 static enum load_status write_out(struct load *l, const struct player *p, uint16_t id, uint32_t len)
@@ -29,7 +13,7 @@ static enum load_status write_out(struct load *l, const struct player *p, uint16
 
 		n = n < len ? n : len;
 		if (fwrite(player_piece(p, p->slot_of[id], k), 1, n, l->output) != n)
-			return turn_stop(l, LOAD_BROKEN, "cannot write %s: %s", l->args->output,
+			return why_set(&l->why, LOAD_BROKEN, "cannot write %s: %s", l->args->output,
 				strerror(errno));
 		len -= n;
 	}
@@ -40,16 +24,16 @@ static enum load_status refuse_answer(struct load *l, const struct player *p,
 	enum driver_result result, const struct driver_used *u)
 {
 	if (result == DRIVER_BAD_ID)
-		return turn_stop(l, LOAD_WRONG,
+		return why_set(&l->why, LOAD_WRONG,
 			"%s: an answer for request %" PRIu32 ", which is not "
 			"outstanding",
-			turn_name(p), u->id);
+			player_name(p), u->id);
 	if (result == DRIVER_TOO_LONG)
-		return turn_stop(l, LOAD_WRONG,
-			"%s: an answer that claims %" PRIu32 " bytes of %" PRIu32, turn_name(p),
+		return why_set(&l->why, LOAD_WRONG,
+			"%s: an answer that claims %" PRIu32 " bytes of %" PRIu32, player_name(p),
 			u->len_bytes, p->cfg.size_bytes);
-	return turn_stop(
-		l, LOAD_WRONG, "%s: more answers than requests are outstanding", turn_name(p));
+	return why_set(&l->why, LOAD_WRONG, "%s: more answers than requests are outstanding",
+		player_name(p));
 }
 
 static enum load_status look_into(
@@ -59,7 +43,7 @@ static enum load_status look_into(
 		enum load_status status = LOAD_OK;
 
 		if (l->verify != NULL && verify_answer(l->verify, p, (uint16_t)used[i].id,
-						 used[i].len_bytes, &l->fault) != 0)
+						 used[i].len_bytes, &l->why) != 0)
 			return LOAD_WRONG;
 		if (l->output != NULL)
 			status = write_out(l, p, (uint16_t)used[i].id, used[i].len_bytes);

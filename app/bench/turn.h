@@ -19,11 +19,4 @@
  */
 enum load_status turn_take(struct load *l, struct player *p, uint64_t *now, unsigned *found);
 
-/** Note the reason in l->fault. @return 'status' */
-__attribute__((format(printf, 3, 4))) enum load_status turn_stop(
-	struct load *l, enum load_status status, const char *format, ...);
-
-/** What a guest is called in messages. */
-const char *turn_name(const struct player *p);
-
 #endif

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,20 +21,6 @@ struct verify {
 	uint64_t state;
 	struct verify_counts counts;
 };
-
-__attribute__((format(printf, 3, 4))) static int wrong(
-	const struct player *p, struct player_fault *fault, const char *format, ...)
-{
-	int n = snprintf(fault->text, sizeof(fault->text), "%s: ", p->cfg.socket_path);
-	va_list ap;
-
-	if (n < 0 || (size_t)n >= sizeof(fault->text))
-		n = 0;
-	va_start(ap, format);
-	vsnprintf(fault->text + n, sizeof(fault->text) - (size_t)n, format, ap);
-	va_end(ap);
-	return -EILSEQ;
-}
 
 int verify_create(uint64_t seed, struct verify **out)
 {
@@ -180,7 +164,7 @@ static bool has_repeat(struct verify *v, struct player *p, const uint8_t *at, ui
 	return false;
 }
 
-static int judge_ends(struct player *p, unsigned slot, uint32_t len, struct player_fault *fault)
+static int judge_ends(struct player *p, unsigned slot, uint32_t len, struct why *why)
 {
 	uint64_t poison = p->poison[slot];
 	uint32_t left = len;
@@ -194,13 +178,14 @@ static int judge_ends(struct player *p, unsigned slot, uint32_t len, struct play
 				 ? p->last_streak + 1
 				 : 0;
 	if (p->first_streak >= STREAK_MAX || p->last_streak >= STREAK_MAX)
-		return wrong(p, fault, "the %s byte of %d answers in a row was not written",
+		return why_set(why, -EILSEQ,
+			"%s: the %s byte of %d answers in a row was not written", player_name(p),
 			p->first_streak >= STREAK_MAX ? "first" : "last", STREAK_MAX);
 	return 0;
 }
 
-int verify_answer(struct verify *v, struct player *p, uint16_t id, uint32_t len_bytes,
-	struct player_fault *fault)
+int verify_answer(
+	struct verify *v, struct player *p, uint16_t id, uint32_t len_bytes, struct why *why)
 {
 	unsigned slot = p->slot_of[id];
 	uint64_t poison = p->poison[slot];
@@ -209,8 +194,9 @@ int verify_answer(struct verify *v, struct player *p, uint16_t id, uint32_t len_
 
 	v->counts.answers++;
 	if (len_bytes == 0)
-		return wrong(
-			p, fault, "an answer of no bytes (virtio 1.3 5.4.6.1 wants one or more)");
+		return why_set(why, -EILSEQ,
+			"%s: an answer of no bytes (virtio 1.3 5.4.6.1 wants one or more)",
+			player_name(p));
 	for (unsigned k = 0; k < p->cfg.chain; k++) {
 		const uint8_t *at = player_piece(p, slot, k);
 		uint32_t room = player_piece_bytes(p, k);
@@ -218,35 +204,41 @@ int verify_answer(struct verify *v, struct player *p, uint16_t id, uint32_t len_
 		uint32_t where = find_poison(v, at, len, poison);
 
 		if (where != UINT32_MAX)
-			return wrong(p, fault,
-				"8 bytes of an answer were not written: at offset %" PRIu32
+			return why_set(why, -EILSEQ,
+				"%s: 8 bytes of an answer were not written: at offset %" PRIu32
 				" of buffer %u, with %" PRIu32 " bytes claimed of %" PRIu32,
-				where, k, len_bytes, p->cfg.size_bytes);
+				player_name(p), where, k, len_bytes, p->cfg.size_bytes);
 		if (!guard_is_whole(p, slot, k))
-			return wrong(p, fault,
-				"something was written behind the end of a buffer of %" PRIu32
+			return why_set(why, -EILSEQ,
+				"%s: something was written behind the end of a buffer of %" PRIu32
 				" bytes",
-				room);
+				player_name(p), room);
 		if (has_repeat(v, p, at, len))
-			return wrong(p, fault, "a block of 32 bytes was given twice");
+			return why_set(why, -EILSEQ, "%s: a block of 32 bytes was given twice",
+				player_name(p));
 		behind = behind || is_written(at, len, room, poison);
 		left -= len;
 	}
 	v->counts.behind += behind;
-	return judge_ends(p, slot, len_bytes, fault);
+	return judge_ends(p, slot, len_bytes, why);
 }
 
-int verify_surroundings(struct verify *v, struct player *p, struct player_fault *fault)
+int verify_surroundings(struct verify *v, struct player *p, struct why *why)
 {
 	if (memcmp(p->drv.desc, p->laid_out, p->cfg.queue_size * sizeof(*p->laid_out)) != 0)
-		return wrong(p, fault, "the descriptor table was written to");
+		return why_set(
+			why, -EILSEQ, "%s: the descriptor table was written to", player_name(p));
 	for (unsigned i = 0; i < PLAYER_GUARD_BYTES; i++)
 		if (player_piece(p, 0, 0)[-1 - (int)i] != PLAYER_GUARD_VALUE)
-			return wrong(p, fault, "something was written before the first buffer");
+			return why_set(why, -EILSEQ,
+				"%s: something was written before the first buffer",
+				player_name(p));
 	for (unsigned slot = 0; slot < p->cfg.depth; slot++)
 		for (unsigned k = 0; k < p->cfg.chain; k++)
 			if (!guard_is_whole(p, slot, k))
-				return wrong(p, fault, "something was written between two buffers");
+				return why_set(why, -EILSEQ,
+					"%s: something was written between two buffers",
+					player_name(p));
 	return 0;
 }
 

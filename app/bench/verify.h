@@ -44,13 +44,13 @@ void verify_prepare(struct verify *v, struct player *p, uint16_t id);
 /**
  * Judge an answer whose id and length are legal.
  *
- * @return 0; -EILSEQ and what is wrong in *fault
+ * @return 0; -EILSEQ and what is wrong in *why
  */
-int verify_answer(struct verify *v, struct player *p, uint16_t id, uint32_t len_bytes,
-	struct player_fault *fault);
+int verify_answer(
+	struct verify *v, struct player *p, uint16_t id, uint32_t len_bytes, struct why *why);
 
 /** Judge all that lies around the buffers, once the queue is stopped. As verify_answer(). */
-int verify_surroundings(struct verify *v, struct player *p, struct player_fault *fault);
+int verify_surroundings(struct verify *v, struct player *p, struct why *why);
 
 struct verify_counts verify_counts(const struct verify *v);
 
