@@ -3,13 +3,14 @@
 
 #include "bench_version.h"
 #include "driver.h"
+#include "parse.h"
 #include "periods.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,66 +74,6 @@ static const char usage[] =
 	"Exit status: 0 it ran, and all was well; 1 it could not, or the back-end died or\n"
 	"hung; 2 an option was refused; 3 the back-end's answers were wrong.\n";
 
-enum {
-	OPT_SELF = 256,
-	OPT_SIZE,
-	OPT_DEPTH,
-	OPT_QUEUE_SIZE,
-	OPT_CHAIN,
-	OPT_INDIRECT,
-	OPT_LAYOUT,
-	OPT_EVENT_IDX,
-	OPT_WAIT,
-	OPT_DURATION,
-	OPT_COUNT,
-	OPT_WARM_UP,
-	OPT_PERIOD,
-	OPT_PERIODS,
-	OPT_RATE,
-	OPT_TIMEOUT,
-	OPT_PIN,
-	OPT_JSON,
-	OPT_PID,
-	OPT_LIMITS,
-	OPT_LIMITS_CPU,
-	OPT_SOURCE,
-	OPT_VERIFY,
-	OPT_OUTPUT,
-	OPT_VERSION,
-};
-
-static const struct option long_options[] = {
-	{"socket", required_argument, NULL, 's'},
-	{"guests", required_argument, NULL, 'n'},
-	{"self", no_argument, NULL, OPT_SELF},
-	{"size", required_argument, NULL, OPT_SIZE},
-	{"depth", required_argument, NULL, OPT_DEPTH},
-	{"queue-size", required_argument, NULL, OPT_QUEUE_SIZE},
-	{"chain", required_argument, NULL, OPT_CHAIN},
-	{"indirect", no_argument, NULL, OPT_INDIRECT},
-	{"layout", required_argument, NULL, OPT_LAYOUT},
-	{"event-idx", required_argument, NULL, OPT_EVENT_IDX},
-	{"wait", required_argument, NULL, OPT_WAIT},
-	{"duration", required_argument, NULL, OPT_DURATION},
-	{"count", required_argument, NULL, OPT_COUNT},
-	{"warm-up", required_argument, NULL, OPT_WARM_UP},
-	{"period", required_argument, NULL, OPT_PERIOD},
-	{"periods", required_argument, NULL, OPT_PERIODS},
-	{"rate", required_argument, NULL, OPT_RATE},
-	{"timeout", required_argument, NULL, OPT_TIMEOUT},
-	{"pin", required_argument, NULL, OPT_PIN},
-	{"json", no_argument, NULL, OPT_JSON},
-	{"pid", required_argument, NULL, OPT_PID},
-	{"limits", no_argument, NULL, OPT_LIMITS},
-	{"limits-cpu", required_argument, NULL, OPT_LIMITS_CPU},
-	{"source", required_argument, NULL, OPT_SOURCE},
-	{"verify", no_argument, NULL, OPT_VERIFY},
-	{"output", required_argument, NULL, OPT_OUTPUT},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{NULL, 0, NULL, 0},
-};
-
 __attribute__((format(printf, 1, 2))) static enum args_result refuse(const char *format, ...)
 {
 	va_list ap;
@@ -145,236 +86,136 @@ __attribute__((format(printf, 1, 2))) static enum args_result refuse(const char 
 	return ARGS_REFUSED;
 }
 
-/* Decimal digits alone, and what of 'scaled' follows: k, M, Ki or Mi. */
-static bool parse_prefix(const char *s, char **end, bool scaled, uint64_t *value)
+/* An option: how its value gets into a field of struct args. */
+struct row {
+	const char *name;
+	int letter;
+	bool (*set)(const struct row *row, void *to, const char *value); /* NULL: it takes none */
+	size_t at, size;
+	double min, max;
+	const char *words[2]; /* for false and for true */
+	const char *is;	      /* a value that is refused */
+};
+
+static bool set_text(const struct row *row, void *to, const char *value)
 {
-	unsigned long long v;
-	uint64_t unit = 1;
-
-	if (!isdigit((unsigned char)s[0]))
-		return false;
-	errno = 0;
-	v = strtoull(s, end, 10);
-	if (errno != 0)
-		return false;
-	if (scaled && (**end == 'k' || **end == 'K' || **end == 'M')) {
-		bool binary = (*end)[1] == 'i';
-
-		unit = binary ? 1024 : 1000;
-		if (**end == 'M')
-			unit *= unit;
-		*end += binary ? 2 : 1;
-	}
-	return !__builtin_mul_overflow(v, unit, value);
+	*(const char **)to = value;
+	return true;
 }
 
-static bool parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *value)
+static bool set_whole(const struct row *row, void *to, const char *value)
 {
+	uint64_t v;
+
+	if (parse_range(value, (uint64_t)row->min, (uint64_t)row->max, &v) != 0)
+		return false;
+	if (row->size == sizeof(uint64_t))
+		*(uint64_t *)to = v;
+	else
+		*(uint32_t *)to = (uint32_t)v;
+	return true;
+}
+
+static bool set_real(const struct row *row, void *to, const char *value)
+{
+	double *real = to;
 	char *end;
 
-	return parse_prefix(s, &end, false, value) && *end == '\0' && *value >= min &&
-	       *value <= max;
+	if (!isdigit((unsigned char)value[0]) && value[0] != '.')
+		return false;
+	*real = strtod(value, &end);
+	return end != value && *end == '\0' && isfinite(*real) && *real >= row->min &&
+	       *real <= row->max;
 }
 
-/* "64,4Ki": up to ARGS_GUESTS_MAX values from 1 to 'max'. */
-static bool parse_list(const char *s, bool scaled, uint32_t max, uint32_t *list, unsigned *n)
+static bool set_word(const struct row *row, void *to, const char *value)
 {
-	for (*n = 0; *n < ARGS_GUESTS_MAX; s++) {
+	bool yes = strcmp(value, row->words[1]) == 0;
+
+	*(bool *)to = yes;
+	return yes || strcmp(value, row->words[0]) == 0;
+}
+
+/* "64,4Ki" */
+static bool set_list(struct args_list *list, const char *value, uint64_t max,
+	int (*parse)(const char *s, uint64_t min, uint64_t max, uint64_t *v))
+{
+	for (list->n = 0; list->n < ARGS_GUESTS_MAX;) {
+		size_t len = strcspn(value, ",");
+		char one[32];
 		uint64_t v;
-		char *end;
 
-		if (!parse_prefix(s, &end, scaled, &v) || v < 1 || v > max)
+		if (len >= sizeof(one))
 			return false;
-		list[(*n)++] = (uint32_t)v;
-		s = end;
-		if (*s == '\0')
+		memcpy(one, value, len);
+		one[len] = '\0';
+		if (parse(one, 1, max, &v) != 0)
+			return false;
+		list->values[list->n++] = (uint32_t)v;
+		if (value[len] == '\0')
 			return true;
-		if (*s != ',')
-			return false;
+		value += len + 1;
 	}
 	return false;
 }
 
-static bool parse_real(const char *s, double min, double max, double *value)
+static bool set_sizes(const struct row *row, void *to, const char *value)
 {
-	char *end;
-
-	if (!isdigit((unsigned char)s[0]) && s[0] != '.')
-		return false;
-	*value = strtod(s, &end);
-	return end != s && *end == '\0' && isfinite(*value) && *value >= min && *value <= max;
+	return set_list(to, value, ARGS_SIZE_MAX, parse_bytes);
 }
 
-/* @return 1 or 0 for 'yes' or 'no', else -1 */
-static int parse_choice(const char *s, const char *yes, const char *no)
+static bool set_depths(const struct row *row, void *to, const char *value)
 {
-	if (strcmp(s, yes) == 0)
-		return 1;
-	return strcmp(s, no) == 0 ? 0 : -1;
+	return set_list(to, value, DRIVER_SIZE_MAX, parse_range);
 }
 
-static enum args_result parse_work(int c, const char *arg, struct args *args)
-{
-	uint64_t v;
-	int choice;
+#define AT(field)		  .at = offsetof(struct args, field), .size = sizeof(((struct args *)0)->field)
+#define FLAG(field)		  AT(field)
+#define TEXT(field)		  .set = set_text, AT(field)
+#define WHOLE(field, least, most) .set = set_whole, AT(field), .min = (least), .max = (most)
+#define REAL(field, least, most)  .set = set_real, AT(field), .min = (least), .max = (most)
+#define WORDS(field, no, yes)	  .set = set_word, AT(field), .words = {no, yes}
 
-	switch (c) {
-	case 'n':
-		if (!parse_range(arg, 1, ARGS_GUESTS_MAX, &v))
-			return refuse("--guests '%s' is not a whole number from 1 to %d", arg,
-				ARGS_GUESTS_MAX);
-		args->nr_guests = (unsigned)v;
-		args->numbered = true;
-		break;
-	case OPT_SIZE:
-		if (!parse_list(arg, true, ARGS_SIZE_MAX, args->sizes, &args->nr_sizes))
-			return refuse("--size '%s' is not a list of bytes from 1 to 1Mi, such as "
-				      "64 or 64,4Ki",
-				arg);
-		break;
-	case OPT_DEPTH:
-		if (!parse_list(arg, false, DRIVER_SIZE_MAX, args->depths, &args->nr_depths))
-			return refuse("--depth '%s' is not a list of numbers from 1 to %d, such as "
-				      "16 or 1,16",
-				arg, DRIVER_SIZE_MAX);
-		break;
-	case OPT_QUEUE_SIZE:
-		if (!parse_range(arg, 1, DRIVER_SIZE_MAX, &v))
-			return refuse("--queue-size '%s' is not a whole number from 1 to %d", arg,
-				DRIVER_SIZE_MAX);
-		args->queue_size = (unsigned)v;
-		break;
-	case OPT_CHAIN:
-		if (!parse_range(arg, 1, 1024, &v))
-			return refuse("--chain '%s' is not a whole number from 1 to 1024", arg);
-		args->chain = (unsigned)v;
-		break;
-	case OPT_LAYOUT:
-		choice = parse_choice(arg, "packed", "split");
-		if (choice < 0)
-			return refuse("--layout '%s' is neither split nor packed", arg);
-		args->packed = choice;
-		break;
-	case OPT_EVENT_IDX:
-		choice = parse_choice(arg, "on", "off");
-		if (choice < 0)
-			return refuse("--event-idx '%s' is neither on nor off", arg);
-		args->event_idx = choice;
-		break;
-	case OPT_WAIT:
-		choice = parse_choice(arg, "block", "poll");
-		if (choice < 0)
-			return refuse("--wait '%s' is neither poll nor block", arg);
-		args->block = choice;
-		break;
-	}
-	return ARGS_RUN;
-}
+/* clang-format off */
+static const struct row rows[] = {
+	{"socket", 's', TEXT(socket)},
+	{"guests", 'n', WHOLE(nr_guests, 1, ARGS_GUESTS_MAX),
+		.is = "not a whole number from 1 to 1024"},
+	{"self", FLAG(self)},
+	{"size", .set = set_sizes, AT(sizes),
+		.is = "not a list of bytes from 1 to 1Mi, such as 64 or 64,4Ki"},
+	{"depth", .set = set_depths, AT(depths),
+		.is = "not a list of numbers from 1 to 32768, such as 16 or 1,16"},
+	{"queue-size", WHOLE(queue_size, 1, DRIVER_SIZE_MAX),
+		.is = "not a whole number from 1 to 32768"},
+	{"chain", WHOLE(chain, 1, 1024), .is = "not a whole number from 1 to 1024"},
+	{"indirect", FLAG(indirect)},
+	{"layout", WORDS(packed, "split", "packed"), .is = "neither split nor packed"},
+	{"event-idx", WORDS(event_idx, "off", "on"), .is = "neither on nor off"},
+	{"wait", WORDS(block, "poll", "block"), .is = "neither poll nor block"},
+	{"duration", REAL(duration_s, 0.001, SECONDS_MAX),
+		.is = "not a number of seconds from 0.001"},
+	{"count", WHOLE(count, 1, UINT64_MAX / ARGS_SIZE_MAX), .is = "not a number of requests from 1"},
+	{"warm-up", REAL(warm_up_s, 0, SECONDS_MAX), .is = "not a number of seconds"},
+	{"period", REAL(period_ms, 0.1, 1e6), .is = "not a number of milliseconds from 0.1"},
+	{"periods", WHOLE(nr_periods, 1, PERIODS_MAX), .is = "not a number from 1 to 1000"},
+	{"rate", REAL(rate, 0.001, 1e9), .is = "not a number of requests a second up to 1e9"},
+	{"timeout", REAL(timeout_s, 0.01, SECONDS_MAX),
+		.is = "not a number of seconds from 0.01"},
+	{"pin", WHOLE(pin, 0, 1023), .is = "not the number of a CPU"},
+	{"json", FLAG(json)},
+	{"pid", WHOLE(pid, 1, INT32_MAX), .is = "not a process id"},
+	{"limits", FLAG(limits)},
+	{"limits-cpu", WHOLE(limits_cpu, 0, 1023), .is = "not the number of a CPU"},
+	{"source", TEXT(source)},
+	{"verify", FLAG(verify)},
+	{"output", TEXT(output)},
+};
+/* clang-format on */
 
-static enum args_result parse_how(int c, const char *arg, struct args *args)
-{
-	uint64_t v;
-
-	switch (c) {
-	case OPT_DURATION:
-		if (!parse_real(arg, 0.001, SECONDS_MAX, &args->duration_s))
-			return refuse("--duration '%s' is not a number of seconds from 0.001", arg);
-		break;
-	case OPT_COUNT:
-		if (!parse_range(arg, 1, UINT64_MAX / ARGS_SIZE_MAX, &args->count))
-			return refuse("--count '%s' is not a number of requests from 1", arg);
-		break;
-	case OPT_WARM_UP:
-		if (!parse_real(arg, 0, SECONDS_MAX, &args->warm_up_s))
-			return refuse("--warm-up '%s' is not a number of seconds", arg);
-		break;
-	case OPT_PERIOD:
-		if (!parse_real(arg, 0.1, 1e6, &args->period_ms))
-			return refuse(
-				"--period '%s' is not a number of milliseconds from 0.1", arg);
-		break;
-	case OPT_PERIODS:
-		if (!parse_range(arg, 1, PERIODS_MAX, &v))
-			return refuse(
-				"--periods '%s' is not a number from 1 to %d", arg, PERIODS_MAX);
-		args->nr_periods = (unsigned)v;
-		break;
-	case OPT_RATE:
-		if (!parse_real(arg, 0.001, 1e9, &args->rate))
-			return refuse(
-				"--rate '%s' is not a number of requests a second up to 1e9", arg);
-		break;
-	case OPT_TIMEOUT:
-		if (!parse_real(arg, 0.01, SECONDS_MAX, &args->timeout_s))
-			return refuse("--timeout '%s' is not a number of seconds from 0.01", arg);
-		break;
-	case OPT_PIN:
-	case OPT_LIMITS_CPU:
-		if (!parse_range(arg, 0, 1023, &v))
-			return refuse("%s '%s' is not the number of a CPU",
-				c == OPT_PIN ? "--pin" : "--limits-cpu", arg);
-		*(c == OPT_PIN ? &args->pin : &args->limits_cpu) = (int)v;
-		break;
-	case OPT_PID:
-		if (!parse_range(arg, 1, INT32_MAX, &v))
-			return refuse("--pid '%s' is not a process id", arg);
-		args->pid = (pid_t)v;
-		break;
-	}
-	return ARGS_RUN;
-}
-
-/* Those that take no value. @return false: it is none of them */
-static bool set_flag(int c, struct args *args)
-{
-	switch (c) {
-	case OPT_SELF:
-		args->self = true;
-		return true;
-	case OPT_INDIRECT:
-		args->indirect = true;
-		return true;
-	case OPT_JSON:
-		args->json = true;
-		return true;
-	case OPT_LIMITS:
-		args->limits = true;
-		return true;
-	case OPT_VERIFY:
-		args->verify = true;
-		return true;
-	}
-	return false;
-}
-
-static enum args_result parse_value(int c, const char *arg, struct args *args)
-{
-	if (arg[0] == '\0')
-		return refuse("an option has an empty value");
-	switch (c) {
-	case 's':
-		args->socket = arg;
-		return ARGS_RUN;
-	case OPT_SOURCE:
-		args->source = arg;
-		return ARGS_RUN;
-	case OPT_OUTPUT:
-		args->output = arg;
-		return ARGS_RUN;
-	case OPT_DURATION:
-	case OPT_COUNT:
-	case OPT_WARM_UP:
-	case OPT_PERIOD:
-	case OPT_PERIODS:
-	case OPT_RATE:
-	case OPT_TIMEOUT:
-	case OPT_PIN:
-	case OPT_LIMITS_CPU:
-	case OPT_PID:
-		return parse_how(c, arg, args);
-	}
-	return parse_work(c, arg, args);
-}
+#define NR_ROWS	    (sizeof(rows) / sizeof(rows[0]))
+#define ROW_BASE    256 /* of getopt_long()'s results: above every letter */
+#define OPT_VERSION (ROW_BASE + (int)NR_ROWS)
 
 unsigned args_queue_size(const struct args *args, unsigned i)
 {
@@ -399,23 +240,26 @@ static enum args_result check_together(struct args *args)
 	if (!args->packed && (args->queue_size & (args->queue_size - 1)) != 0)
 		return refuse("--queue-size %u is not a power of two, which a split queue needs",
 			args->queue_size);
-	for (unsigned i = 0; i < args->nr_sizes; i++)
-		if (args->sizes[i] < args->chain)
+	for (unsigned i = 0; i < args->sizes.n; i++)
+		if (args->sizes.values[i] < args->chain)
 			return refuse("--size %u has no byte for each of --chain %u descriptors",
-				args->sizes[i], args->chain);
-	for (unsigned i = 0; i < args->nr_depths; i++) {
-		uint64_t need = (uint64_t)args->depths[i] * args_direct(args);
+				args->sizes.values[i], args->chain);
+	for (unsigned i = 0; i < args->depths.n; i++) {
+		uint64_t need = (uint64_t)args->depths.values[i] * args_direct(args);
 		unsigned room = args->queue_size != 0 ? args->queue_size : DRIVER_SIZE_MAX;
 
 		if (need > room)
 			return refuse("--depth %u needs %llu descriptors, the queue has %u",
-				args->depths[i], (unsigned long long)need, room);
+				args->depths.values[i], (unsigned long long)need, room);
 	}
 	if (args->period_ms > 0) {
 		/* The first begins within one; the last is over when the next has an answer. */
 		args->duration_s = args->period_ms / 1e3 * (args->nr_periods + 2);
 		args->timeout_s += 2 * args->period_ms / 1e3;
 	}
+	args->numbered = args->nr_guests > 0;
+	if (!args->numbered)
+		args->nr_guests = 1;
 	if (args->warm_up_s < 0)
 		args->warm_up_s = args->count != 0 ? 0 : 0.5;
 	if (args->json && args->output != NULL && strcmp(args->output, "-") == 0)
@@ -423,16 +267,54 @@ static enum args_result check_together(struct args *args)
 	return ARGS_RUN;
 }
 
+/* What getopt_long(3) wants to know. */
+static void list_options(struct option options[NR_ROWS + 3])
+{
+	unsigned n = 0;
+
+	for (; n < NR_ROWS; n++)
+		options[n] = (struct option){
+			.name = rows[n].name,
+			.has_arg = rows[n].set != NULL ? required_argument : no_argument,
+			.val = ROW_BASE + (int)n,
+		};
+	options[n++] = (struct option){.name = "help", .val = 'h'};
+	options[n++] = (struct option){.name = "version", .val = OPT_VERSION};
+	options[n] = (struct option){0};
+}
+
+static const struct row *row_of(int c)
+{
+	unsigned i = 0;
+
+	while (c != ROW_BASE + (int)i && c != rows[i].letter)
+		i++;
+	return &rows[i];
+}
+
+static enum args_result set(struct args *args, const struct row *row, const char *value)
+{
+	void *to = (char *)args + row->at;
+
+	if (row->set == NULL) {
+		*(bool *)to = true;
+		return ARGS_RUN;
+	}
+	if (value[0] == '\0')
+		return refuse("an option has an empty value");
+	if (!row->set(row, to, value))
+		return refuse("--%s '%s' is %s", row->name, value, row->is);
+	return ARGS_RUN;
+}
+
 enum args_result args_parse(int argc, char **argv, struct args *args)
 {
+	struct option options[NR_ROWS + 3];
 	int c;
 
 	*args = (struct args){
-		.nr_guests = 1,
-		.sizes = {64},
-		.nr_sizes = 1,
-		.depths = {1},
-		.nr_depths = 1,
+		.sizes = {.values = {64}, .n = 1},
+		.depths = {.values = {1}, .n = 1},
 		.chain = 1,
 		.event_idx = true,
 		.nr_periods = 10,
@@ -443,11 +325,10 @@ enum args_result args_parse(int argc, char **argv, struct args *args)
 		.limits_cpu = -1,
 		.source = "/dev/urandom",
 	};
+	list_options(options);
 	optind = 0; /* start anew (GNU) */
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":s:n:h", long_options, NULL)) != -1) {
-		enum args_result r;
-
+	while ((c = getopt_long(argc, argv, ":s:n:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'h':
 			fputs(usage, stdout);
@@ -462,11 +343,8 @@ enum args_result args_parse(int argc, char **argv, struct args *args)
 				      "take, or is short for several",
 				argv[optind - 1]);
 		}
-		if (set_flag(c, args))
-			continue;
-		r = parse_value(c, optarg, args);
-		if (r != ARGS_RUN)
-			return r;
+		if (set(args, row_of(c), optarg) != ARGS_RUN)
+			return ARGS_REFUSED;
 	}
 	if (optind < argc)
 		return refuse("'%s' is not an option", argv[optind]);

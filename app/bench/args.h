@@ -13,15 +13,18 @@
 #define ARGS_GUESTS_MAX 1024
 #define ARGS_SIZE_MAX	(1u << 20)
 
+/* Guest i has value i % n. */
+struct args_list {
+	uint32_t values[ARGS_GUESTS_MAX];
+	unsigned n;
+};
+
 struct args {
 	const char *socket; /* NULL with self */
 	unsigned nr_guests;
 	bool numbered; /* --guests was given: sockets are PATH0, PATH1, ... */
 
-	uint32_t sizes[ARGS_GUESTS_MAX]; /* guest i has element i % nr_sizes */
-	unsigned nr_sizes;
-	unsigned depths[ARGS_GUESTS_MAX];
-	unsigned nr_depths;
+	struct args_list sizes, depths;
 	unsigned queue_size; /* 0: the least that has room */
 	unsigned chain;	     /* descriptors of a request */
 	bool indirect;
@@ -59,12 +62,12 @@ enum args_result args_parse(int argc, char **argv, struct args *args);
 /** What guest 'i' does. */
 static inline uint32_t args_size(const struct args *args, unsigned i)
 {
-	return args->sizes[i % args->nr_sizes];
+	return args->sizes.values[i % args->sizes.n];
 }
 
 static inline unsigned args_depth(const struct args *args, unsigned i)
 {
-	return args->depths[i % args->nr_depths];
+	return args->depths.values[i % args->depths.n];
 }
 
 /** Descriptors of the queue's own table that a request of this run takes. */

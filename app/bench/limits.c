@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "limits.h"
 
+#include "clock.h"
+#include "histogram.h"
 #include "keystream.h"
 
 #include <errno.h>
@@ -16,10 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLICE_NS   200000000 /* of CPU time, for each of the five */
-#define TRIES_MIN  16
-#define COPY_FROM  (512u << 10) /* as much as a back-end may read ahead */
-#define WORK_BYTES (4u << 20)	/* at most, of the guest's buffers */
+#define SLICE_NS      200000000 /* of CPU time, for each of the five */
+#define TRIES_MIN     16
+#define COPY_FROM     (512u << 10) /* as much as a back-end may read ahead */
+#define WORK_BYTES    (4u << 20)   /* at most, of the guest's buffers */
+#define WAKES	      200
+#define WAKE_PAUSE_NS 5000000
 
 struct job {
 	uint32_t size_bytes;
@@ -151,10 +155,46 @@ static void *measure(void *arg)
 	return NULL;
 }
 
-static int run_on(int cpu, struct job *job)
+/* Waking */
+
+struct sleeper {
+	int fd;
+	uint32_t awake; /* how often it was: the thread: rw, who wakes it: ro */
+};
+
+static void *sleep_and_wake(void *arg)
+{
+	struct sleeper *s = arg;
+	eventfd_t value;
+
+	for (uint32_t n = 1; n <= WAKES; n++) {
+		while (eventfd_read(s->fd, &value) != 0 && errno == EINTR)
+			;
+		__atomic_store_n(&s->awake, n, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* Again and again, some time after it went to sleep, so that its CPU sleeps, too. */
+static void wake_all(struct sleeper *s, struct histogram *h)
+{
+	const struct timespec pause = {.tv_nsec = WAKE_PAUSE_NS};
+
+	for (uint32_t n = 1; n <= WAKES; n++) {
+		uint64_t from;
+
+		nanosleep(&pause, NULL);
+		from = clock_now_ns();
+		eventfd_write(s->fd, 1);
+		while (__atomic_load_n(&s->awake, __ATOMIC_ACQUIRE) != n)
+			;
+		histogram_record(h, clock_now_ns() - from, 1);
+	}
+}
+
+static int start_on(int cpu, void *(*run)(void *arg), void *arg, pthread_t *thread)
 {
 	pthread_attr_t attr;
-	pthread_t thread;
 	cpu_set_t cpus;
 	int err = pthread_attr_init(&attr);
 
@@ -164,11 +204,30 @@ static int run_on(int cpu, struct job *job)
 	CPU_SET((unsigned)cpu, &cpus);
 	err = pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
 	if (err == 0)
-		err = pthread_create(&thread, &attr, measure, job);
-	if (err == 0)
-		err = pthread_join(thread, NULL);
+		err = pthread_create(thread, &attr, run, arg);
 	pthread_attr_destroy(&attr);
 	return -err;
+}
+
+static int measure_waking(struct limits *limits)
+{
+	struct sleeper s = {.fd = eventfd(0, EFD_CLOEXEC)};
+	struct histogram *h = calloc(1, sizeof(*h));
+	pthread_t thread;
+	int err = s.fd < 0 ? -errno : h == NULL ? -ENOMEM : 0;
+
+	if (err == 0)
+		err = start_on(limits->cpu, sleep_and_wake, &s, &thread);
+	if (err == 0) {
+		wake_all(&s, h);
+		pthread_join(thread, NULL);
+		limits->wake_p50_ns = histogram_percentile(h, 50);
+		limits->wake_p99_ns = histogram_percentile(h, 99);
+	}
+	free(h);
+	if (s.fd >= 0)
+		close(s.fd);
+	return err;
 }
 
 int limits_measure(
@@ -176,6 +235,7 @@ int limits_measure(
 {
 	uint64_t work = (uint64_t)size_bytes * depth;
 	struct job job = {.size_bytes = size_bytes, .depth = depth, .limits = limits};
+	pthread_t thread;
 	int err;
 
 	*limits = (struct limits){.cpu = cpu, .source = source};
@@ -192,9 +252,11 @@ int limits_measure(
 	} else {
 		memset(job.from, 1, COPY_FROM + size_bytes);
 		memset(job.to, 1, job.to_bytes);
-		err = run_on(cpu, &job);
-		if (err == 0)
-			err = wake_measure(cpu, &limits->wake);
+		err = start_on(cpu, measure, &job, &thread);
+		if (err == 0) {
+			pthread_join(thread, NULL);
+			err = measure_waking(limits);
+		}
 	}
 	free(job.from);
 	free(job.to);

@@ -134,8 +134,7 @@ static enum load_status play(struct run *run)
 	if (status != LOAD_OK)
 		return status;
 	if (run->args.pid != 0 && procstat_read(run->args.pid, &run->before) != 0) {
-		return why_set(
-			&l->why, LOAD_BROKEN, "there is no process %d", (int)run->args.pid);
+		return why_set(&l->why, LOAD_BROKEN, "there is no process %d", (int)run->args.pid);
 	}
 	status = load_measure(l);
 	if (run->args.pid != 0 && procstat_read(run->args.pid, &run->after) == 0)
@@ -170,9 +169,9 @@ static int report(struct run *run, int argc, char **argv, enum load_status statu
 	}
 	if (procstat_read(getpid(), own) == 0)
 		own_sum = procstat_sum(own);
-	if (run->args.json)
-		report_json(&r, &sum, stdout);
-	else
+	if (run->args.json && report_json(&r, &sum, stdout) != 0)
+		complain("report", "out of memory");
+	if (!run->args.json)
 		report_table(&r, &sum, to_stderr ? stderr : stdout);
 	free(own);
 	free(sum.latency);

@@ -44,7 +44,7 @@ int report_sum(const struct load *l, struct report_sum *sum)
 	return 0;
 }
 
-static double per_second(const struct report_sum *sum, uint64_t n)
+double report_rate(const struct report_sum *sum, uint64_t n)
 {
 	return sum->seconds > 0 ? (double)n / sum->seconds : 0;
 }
@@ -70,8 +70,8 @@ static void print_ns(FILE *to, uint64_t ns)
 static void print_row(FILE *to, const char *name, const struct player_counts *c,
 	const struct histogram *h, const struct report_sum *sum)
 {
-	fprintf(to, "%-8s %12.0f %10.2f", name, per_second(sum, c->requests),
-		per_second(sum, c->bytes) / 1e6);
+	fprintf(to, "%-8s %12.0f %10.2f", name, report_rate(sum, c->requests),
+		report_rate(sum, c->bytes) / 1e6);
 	for (unsigned i = 0; i < REPORT_PERCENTILES; i++)
 		print_ns(to, histogram_percentile(h, report_percentiles[i]));
 	fputc('\n', to);
@@ -104,9 +104,9 @@ static void print_work(const struct report *r, FILE *to)
 	fprintf(to,
 		"%u guest%s, %s%u%s bytes, %u%s outstanding, %squeue of %u, %u descriptor%s%s, "
 		"event index %s, %s",
-		a->nr_guests, a->nr_guests > 1 ? "s" : "", a->nr_sizes > 1 ? "from " : "",
-		a->sizes[0], a->nr_sizes > 1 ? " (a list)" : "", a->depths[0],
-		a->nr_depths > 1 ? " (a list)" : "", a->packed ? "packed " : "", p->cfg.queue_size,
+		a->nr_guests, a->nr_guests > 1 ? "s" : "", a->sizes.n > 1 ? "from " : "",
+		a->sizes.values[0], a->sizes.n > 1 ? " (a list)" : "", a->depths.values[0],
+		a->depths.n > 1 ? " (a list)" : "", a->packed ? "packed " : "", p->cfg.queue_size,
 		a->chain, a->chain > 1 ? "s" : "", a->indirect ? " indirect" : "",
 		(p->features >> VIRTIO_RING_F_EVENT_IDX) & 1 ? "on"
 		: a->event_idx				     ? "off (not offered)"
@@ -145,8 +145,8 @@ static void print_backend(const struct report *r, const struct report_sum *sum, 
 	fprintf(to,
 		"back-end: %.1f %% of a CPU, %.0f ns a request; context switches: %.0f/s "
 		"voluntary, %.0f/s involuntary\n",
-		(double)all.cpu_ns / 1e7 / sum->seconds, ratio(all.cpu_ns, sum->counts.requests),
-		per_second(sum, all.voluntary), per_second(sum, all.involuntary));
+		report_rate(sum, all.cpu_ns) / 1e7, ratio(all.cpu_ns, sum->counts.requests),
+		report_rate(sum, all.voluntary), report_rate(sum, all.involuntary));
 }
 
 static void print_share(FILE *to, double reached, double limit)
@@ -160,7 +160,7 @@ static void print_share(FILE *to, double reached, double limit)
 static void print_limits(const struct report *r, const struct report_sum *sum, FILE *to)
 {
 	const struct limits *lim = r->limits;
-	double mbps = per_second(sum, sum->counts.bytes) / 1e6;
+	double mbps = report_rate(sum, sum->counts.bytes) / 1e6;
 
 	if (lim == NULL)
 		return;
@@ -168,8 +168,8 @@ static void print_limits(const struct report *r, const struct report_sum *sum, F
 	if (lim->source_error[0] != '\0') {
 		fprintf(to, "  read %s: not measured: %s\n", lim->source, lim->source_error);
 	} else {
-		fprintf(to, "  read %s, %u bytes a call: %.1f MB/s", lim->source, r->args->sizes[0],
-			lim->source_mbps);
+		fprintf(to, "  read %s, %u bytes a call: %.1f MB/s", lim->source,
+			args_size(r->args, 0), lim->source_mbps);
 		print_share(to, mbps, lim->source_mbps);
 		fprintf(to, "  read %s, %u bytes a call: %.1f MB/s", lim->source,
 			(unsigned)LIMITS_BULK_BYTES, lim->source_bulk_mbps);
@@ -178,12 +178,12 @@ static void print_limits(const struct report *r, const struct report_sum *sum, F
 	fprintf(to, "  keystream, %s, %u bytes a call: %.1f MB/s", lim->cipher,
 		lim->keystream_call_bytes, lim->keystream_mbps);
 	print_share(to, mbps, lim->keystream_mbps);
-	fprintf(to, "  copy, %u bytes a call: %.1f MB/s", r->args->sizes[0], lim->copy_mbps);
+	fprintf(to, "  copy, %u bytes a call: %.1f MB/s", args_size(r->args, 0), lim->copy_mbps);
 	print_share(to, mbps, lim->copy_mbps);
 	fprintf(to, "  write a call descriptor: %.0f /s", lim->calls_per_s);
-	print_share(to, per_second(sum, sum->counts.calls), lim->calls_per_s);
+	print_share(to, report_rate(sum, sum->counts.calls), lim->calls_per_s);
 	fprintf(to, "  wake a thread that waits for an eventfd: p50 %.1f us, p99 %.1f us\n",
-		(double)lim->wake.p50_ns / 1e3, (double)lim->wake.p99_ns / 1e3);
+		(double)lim->wake_p50_ns / 1e3, (double)lim->wake_p99_ns / 1e3);
 }
 
 static void print_verify(const struct report *r, FILE *to)

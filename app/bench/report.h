@@ -38,7 +38,12 @@ struct report_sum {
 int report_sum(const struct load *l, struct report_sum *sum);
 
 void report_table(const struct report *r, const struct report_sum *sum, FILE *to);
-void report_json(const struct report *r, const struct report_sum *sum, FILE *to);
+
+/** @return 0 or -ENOMEM */
+int report_json(const struct report *r, const struct report_sum *sum, FILE *to);
+
+/** So many while it was measured: how many in a second. */
+double report_rate(const struct report_sum *sum, uint64_t n);
 
 /** Each guest's latencies, the percentiles that are reported. */
 #define REPORT_PERCENTILES 5

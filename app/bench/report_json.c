@@ -3,257 +3,235 @@
 
 #include "bench_version.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
 #include <sys/utsname.h>
 
-static void put_string(FILE *to, const char *s)
-{
-	fputc('"', to);
-	for (; *s != '\0'; s++) {
-		unsigned char c = (unsigned char)*s;
+#define DIGITS 12 /* of a real number */
 
-		if (c == '"' || c == '\\')
-			fprintf(to, "\\%c", c);
-		else if (c < 0x20)
-			fprintf(to, "\\u%04x", c);
-		else
-			fputc(c, to);
-	}
-	fputc('"', to);
+/* A path may hold what JSON cannot. */
+static json_t *text(const char *s)
+{
+	json_t *string = json_string(s);
+
+	return string != NULL ? string : json_string("(not UTF-8)");
 }
 
-static double rate(const struct report_sum *sum, uint64_t n)
+static json_int_t number(uint64_t n)
 {
-	return sum->seconds > 0 ? (double)n / sum->seconds : 0;
+	return (json_int_t)n;
 }
 
-static void put_counts(FILE *to, const struct player_counts *c)
+static json_t *counts(const struct player_counts *c)
 {
-	fprintf(to,
-		"{\"requests\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"short\": %" PRIu64
-		", \"empty\": %" PRIu64 ", \"kicks\": %" PRIu64 ", \"calls\": %" PRIu64 "}",
-		c->requests, c->bytes, c->shorts, c->empties, c->kicks, c->calls);
+	return json_pack("{sI sI sI sI sI sI}", "requests", number(c->requests), "bytes",
+		number(c->bytes), "short", number(c->shorts), "empty", number(c->empties), "kicks",
+		number(c->kicks), "calls", number(c->calls));
 }
 
-static void put_latency(FILE *to, const struct histogram *h)
+static json_t *latency(const struct histogram *h)
 {
-	fprintf(to, "{\"samples\": %" PRIu64, h->count);
+	json_t *found = json_pack("{sI}", "samples", number(h->count));
+
 	for (unsigned i = 0; i < REPORT_PERCENTILES; i++)
-		fprintf(to, ", \"%s\": %" PRIu64, report_percentile_names[i],
-			histogram_percentile(h, report_percentiles[i]));
-	fputc('}', to);
+		json_object_set_new(found, report_percentile_names[i],
+			json_integer(number(histogram_percentile(h, report_percentiles[i]))));
+	return found;
 }
 
 /* [[lowest, highest, count], ...] of the buckets that hold something. */
-static void put_buckets(FILE *to, const struct histogram *h)
+static json_t *buckets(const struct histogram *h)
 {
-	const char *comma = "";
+	json_t *array = json_array();
 	uint64_t lowest, highest;
 
-	fputc('[', to);
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		if (h->buckets[i] == 0)
 			continue;
 		histogram_bucket_range(i, &lowest, &highest);
-		fprintf(to, "%s[%" PRIu64 ", %" PRIu64 ", %" PRIu64 "]", comma, lowest, highest,
-			h->buckets[i]);
-		comma = ", ";
+		json_array_append_new(array,
+			json_pack("[III]", number(lowest), number(highest), number(h->buckets[i])));
 	}
-	fputc(']', to);
+	return array;
 }
 
-static void put_figures(FILE *to, const struct player_counts *c, const struct histogram *h,
-	const struct report_sum *sum)
+static json_t *figures(const struct player_counts *measured, const struct player_counts *lifetime,
+	const struct histogram *h, const struct report_sum *sum)
 {
-	fprintf(to, "\"requests_per_s\": %.3f, \"MB_per_s\": %.6f, \"measured\": ",
-		rate(sum, c->requests), rate(sum, c->bytes) / 1e6);
-	put_counts(to, c);
-	fprintf(to, ", \"latency_ns\": ");
-	put_latency(to, h);
+	return json_pack("{sf sf so so so}", "requests_per_s", report_rate(sum, measured->requests),
+		"MB_per_s", report_rate(sum, measured->bytes) / 1e6, "measured", counts(measured),
+		"latency_ns", latency(h), "lifetime", counts(lifetime));
 }
 
-static void put_machine(FILE *to)
+static json_t *machine(void)
 {
-	char line[256], *model = NULL;
+	struct utsname name = {.sysname = ""};
 	FILE *file = fopen("/proc/cpuinfo", "re");
-	struct utsname name;
+	char line[256], model[256] = "";
 
-	while (model == NULL && file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (strncmp(line, "model name", 10) == 0)
-			model = strchr(line, ':');
+	while (file != NULL && model[0] == '\0' && fgets(line, sizeof(line), file) != NULL)
+		(void)sscanf(line, "model name : %255[^\n]", model);
 	if (file != NULL)
 		fclose(file);
-	if (model != NULL)
-		model[strcspn(model, "\n")] = '\0';
-	fprintf(to, "  \"machine\": {\"cpu\": ");
-	put_string(to, model != NULL ? model + 2 : "");
-	if (uname(&name) == 0) {
-		fprintf(to, ", \"system\": ");
-		put_string(to, name.sysname);
-		fprintf(to, ", \"release\": ");
-		put_string(to, name.release);
-		fprintf(to, ", \"architecture\": ");
-		put_string(to, name.machine);
-	}
-	fprintf(to, "},\n");
+	uname(&name);
+	return json_pack("{so ss ss ss}", "cpu", text(model), "system", name.sysname, "release",
+		name.release, "architecture", name.machine);
 }
 
-static void put_list(FILE *to, const char *name, const uint32_t *list, unsigned n)
+static json_t *list(const struct args_list *l)
 {
-	fprintf(to, ", \"%s\": [", name);
-	for (unsigned i = 0; i < n; i++)
-		fprintf(to, "%s%u", i > 0 ? ", " : "", list[i]);
-	fputc(']', to);
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < l->n; i++)
+		json_array_append_new(array, json_integer(l->values[i]));
+	return array;
 }
 
-static void put_work(FILE *to, const struct report *r)
+static json_t *command(const struct report *r)
+{
+	json_t *words = json_array();
+
+	for (int i = 0; i < r->argc; i++)
+		json_array_append_new(words, text(r->argv[i]));
+	return words;
+}
+
+static json_t *work(const struct report *r)
 {
 	const struct args *a = r->args;
 	const struct player *p = &r->load->players[0];
+	char features[32];
 
-	fprintf(to, "  \"command\": [");
-	for (int i = 0; i < r->argc; i++) {
-		fputs(i > 0 ? ", " : "", to);
-		put_string(to, r->argv[i]);
-	}
-	fprintf(to, "],\n  \"work\": {\"socket\": ");
-	put_string(to, a->socket != NULL ? a->socket : "");
-	fprintf(to, ", \"self\": %s, \"guests\": %u", a->self ? "true" : "false", a->nr_guests);
-	put_list(to, "sizes", a->sizes, a->nr_sizes);
-	put_list(to, "depths", a->depths, a->nr_depths);
-	fprintf(to,
-		", \"queue_size\": %u, \"chain\": %u, \"indirect\": %s, \"layout\": \"%s\", "
-		"\"event_idx\": %s, \"wait\": \"%s\", \"rate\": %.3f, \"warm_up_s\": %.3f, "
-		"\"duration_s\": %.3f, \"count\": %" PRIu64
-		", \"timeout_s\": %.3f, \"pin\": %d, \"features\": \"0x%" PRIx64 "\"},\n",
-		p->cfg.queue_size, a->chain, a->indirect ? "true" : "false",
-		a->packed ? "packed" : "split",
-		(p->features >> VIRTIO_RING_F_EVENT_IDX) & 1 ? "true" : "false",
-		a->block ? "block" : "poll", a->rate, a->warm_up_s, a->duration_s, a->count,
-		a->timeout_s, a->pin, p->features);
+	snprintf(features, sizeof(features), "0x%" PRIx64, p->features);
+	return json_pack("{so sb si so so si si sb ss sb ss sf sf sf sI sf si ss}", "socket",
+		text(a->socket != NULL ? a->socket : ""), "self", a->self, "guests", a->nr_guests,
+		"sizes", list(&a->sizes), "depths", list(&a->depths), "queue_size",
+		p->cfg.queue_size, "chain", a->chain, "indirect", a->indirect, "layout",
+		a->packed ? "packed" : "split", "event_idx",
+		(int)(p->features >> VIRTIO_RING_F_EVENT_IDX & 1), "wait",
+		a->block ? "block" : "poll", "rate", a->rate, "warm_up_s", a->warm_up_s,
+		"duration_s", a->duration_s, "count", number(a->count), "timeout_s", a->timeout_s,
+		"pin", a->pin, "features", features);
 }
 
-static void put_thread(FILE *to, const struct procstat_thread *t)
+static json_t *thread(const struct procstat_thread *t)
 {
-	fprintf(to,
-		"\"cpu_ns\": %" PRIu64 ", \"voluntary\": %" PRIu64 ", \"involuntary\": %" PRIu64,
-		t->cpu_ns, t->voluntary, t->involuntary);
+	return json_pack("{sI sI sI}", "cpu_ns", number(t->cpu_ns), "voluntary",
+		number(t->voluntary), "involuntary", number(t->involuntary));
 }
 
-static void put_backend(FILE *to, const struct report *r, const struct report_sum *sum)
+static json_t *backend(const struct report *r, const struct report_sum *sum)
 {
-	struct procstat_thread all = procstat_sum(r->backend);
+	struct procstat_thread all;
+	json_t *found, *threads = json_array();
 
-	fprintf(to, "  \"backend\": {\"pid\": %d, \"cpu_percent\": %.3f, ", (int)r->args->pid,
-		sum->seconds > 0 ? (double)all.cpu_ns / 1e7 / sum->seconds : 0);
-	put_thread(to, &all);
-	fprintf(to, ", \"threads\": [");
+	if (r->backend == NULL)
+		return NULL;
+	all = procstat_sum(r->backend);
+	found = json_pack("{si sf}", "pid", (int)r->args->pid, "cpu_percent",
+		report_rate(sum, all.cpu_ns) / 1e7);
+	json_object_update_new(found, thread(&all));
 	for (unsigned i = 0; i < r->backend->nr_threads; i++) {
 		const struct procstat_thread *t = &r->backend->threads[i];
+		json_t *one = json_pack(
+			"{si so si}", "tid", (int)t->tid, "name", text(t->name), "cpu", t->cpu);
 
-		fprintf(to, "%s{\"tid\": %d, \"name\": ", i > 0 ? ", " : "", (int)t->tid);
-		put_string(to, t->name);
-		fprintf(to, ", \"cpu\": %d, ", t->cpu);
-		put_thread(to, t);
-		fputc('}', to);
+		json_object_update_new(one, thread(t));
+		json_array_append_new(threads, one);
 	}
-	fprintf(to, "]},\n");
+	json_object_set_new(found, "threads", threads);
+	return found;
 }
 
-static void put_limit(FILE *to, const char *name, const char *unit, double limit, double reached)
+static json_t *share(const char *unit, double limit, double reached)
 {
-	fprintf(to, ", \"%s\": {\"%s\": %.3f, \"reached\": %.6f}", name, unit, limit,
-		limit > 0 ? reached / limit : 0);
+	return json_pack("{sf sf}", unit, limit, "reached", limit > 0 ? reached / limit : 0);
 }
 
-static void put_limits(FILE *to, const struct report *r, const struct report_sum *sum)
+static json_t *limits(const struct report *r, const struct report_sum *sum)
 {
 	const struct limits *lim = r->limits;
-	double mbps = rate(sum, sum->counts.bytes) / 1e6;
+	double mbps = report_rate(sum, sum->counts.bytes) / 1e6;
 
-	fprintf(to, "  \"limits\": {\"cpu\": %d, \"source_file\": ", lim->cpu);
-	put_string(to, lim->source);
-	fprintf(to, ", \"source_error\": ");
-	put_string(to, lim->source_error);
-	fprintf(to, ", \"cipher\": ");
-	put_string(to, lim->cipher);
-	fprintf(to, ", \"keystream_call_bytes\": %u", lim->keystream_call_bytes);
-	put_limit(to, "source", "MB_per_s", lim->source_mbps, mbps);
-	put_limit(to, "source_bulk", "MB_per_s", lim->source_bulk_mbps, mbps);
-	put_limit(to, "keystream", "MB_per_s", lim->keystream_mbps, mbps);
-	put_limit(to, "copy", "MB_per_s", lim->copy_mbps, mbps);
-	put_limit(to, "call", "calls_per_s", lim->calls_per_s, rate(sum, sum->counts.calls));
-	fprintf(to, ", \"wake_ns\": {\"p50\": %" PRIu64 ", \"p99\": %" PRIu64 "}},\n",
-		lim->wake.p50_ns, lim->wake.p99_ns);
+	if (lim == NULL)
+		return NULL;
+	return json_pack("{si so so so si so so so so so s{sI sI}}", "cpu", lim->cpu, "source_file",
+		text(lim->source), "source_error", text(lim->source_error), "cipher",
+		text(lim->cipher), "keystream_call_bytes", lim->keystream_call_bytes, "source",
+		share("MB_per_s", lim->source_mbps, mbps), "source_bulk",
+		share("MB_per_s", lim->source_bulk_mbps, mbps), "keystream",
+		share("MB_per_s", lim->keystream_mbps, mbps), "copy",
+		share("MB_per_s", lim->copy_mbps, mbps), "call",
+		share("calls_per_s", lim->calls_per_s, report_rate(sum, sum->counts.calls)),
+		"wake_ns", "p50", number(lim->wake_p50_ns), "p99", number(lim->wake_p99_ns));
 }
 
-static void put_verify(FILE *to, const struct report *r)
+static json_t *verified(const struct report *r)
 {
-	struct verify_counts v = verify_counts(r->load->verify);
+	struct verify_counts v;
 
-	fprintf(to,
-		"  \"verify\": {\"answers\": %" PRIu64 ", \"words\": %" PRIu64
-		", \"false_alarm\": %.3g, \"blocks\": %" PRIu64 ", \"written_behind\": %" PRIu64
-		"},\n",
-		v.answers, v.words, (double)v.words * 0x1p-64, v.blocks, v.behind);
+	if (r->load->verify == NULL)
+		return NULL;
+	v = verify_counts(r->load->verify);
+	return json_pack("{sI sI sf sI sI}", "answers", number(v.answers), "words", number(v.words),
+		"false_alarm", (double)v.words * 0x1p-64, "blocks", number(v.blocks),
+		"written_behind", number(v.behind));
 }
 
-static void put_periods(FILE *to, const struct periods *p)
+static json_t *guests(const struct report *r, const struct report_sum *sum)
 {
-	fprintf(to, "  \"periods\": [");
-	for (unsigned i = 0; i < periods_seen(p); i++)
-		fprintf(to, "%s%" PRIu64, i > 0 ? ", " : "", p->bytes[i]);
-	fprintf(to, "],\n");
-}
+	json_t *array = json_array();
 
-static void put_guests(FILE *to, const struct report *r, const struct report_sum *sum)
-{
-	const struct load *l = r->load;
+	for (unsigned i = 0; i < r->load->nr_players; i++) {
+		const struct player *p = &r->load->players[i];
+		json_t *one = json_pack(
+			"{si si si}", "guest", i, "size", p->cfg.size_bytes, "depth", p->cfg.depth);
 
-	fprintf(to, "  \"guests\": [");
-	for (unsigned i = 0; i < l->nr_players; i++) {
-		const struct player *p = &l->players[i];
-
-		fprintf(to, "%s\n    {\"guest\": %u, \"size\": %u, \"depth\": %u, ",
-			i > 0 ? "," : "", i, p->cfg.size_bytes, p->cfg.depth);
-		put_figures(to, &p->measured, p->latency, sum);
-		fprintf(to, ", \"lifetime\": ");
-		put_counts(to, &p->total);
-		fputc('}', to);
+		json_object_update_new(one, figures(&p->measured, &p->total, p->latency, sum));
+		json_array_append_new(array, one);
 	}
-	fprintf(to, "],\n");
+	return array;
 }
 
-void report_json(const struct report *r, const struct report_sum *sum, FILE *to)
+static json_t *periods(const struct report *r)
 {
-	fprintf(to, "{\n  \"program\": \"dpdk-vhost-rng-bench\", \"version\": \"%s\",\n",
-		BENCH_VERSION);
-	put_machine(to);
-	put_work(to, r);
-	fprintf(to, "  \"clock\": \"%s\", \"latency_error\": %g,\n",
-		r->load->ticks.tsc ? "tsc" : "CLOCK_MONOTONIC", 0.5 / HISTOGRAM_SUB);
-	fprintf(to, "  \"bench\": {");
-	put_thread(to, r->own);
-	fprintf(to, "},\n");
-	if (r->backend != NULL)
-		put_backend(to, r, sum);
-	if (r->limits != NULL)
-		put_limits(to, r, sum);
-	if (r->load->verify != NULL)
-		put_verify(to, r);
-	put_guests(to, r, sum);
-	if (r->args->period_ms > 0)
-		put_periods(to, &r->load->periods);
-	fprintf(to, "  \"total\": {\"seconds\": %.6f, ", sum->seconds);
-	put_figures(to, &sum->counts, sum->latency, sum);
-	fprintf(to, ", \"lifetime\": ");
-	put_counts(to, &sum->lifetime);
-	fprintf(to, ", \"jain\": %.6f, \"unsent\": %" PRIu64 ", \"histogram_ns\": ", sum->jain,
-		r->load->unsent);
-	put_buckets(to, sum->latency);
-	fprintf(to, "},\n  \"verdict\": ");
-	put_string(to, r->verdict);
-	fprintf(to, "\n}\n");
+	const struct periods *p = &r->load->periods;
+	json_t *array;
+
+	if (r->args->period_ms == 0)
+		return NULL;
+	array = json_array();
+	for (unsigned i = 0; i < periods_seen(p); i++)
+		json_array_append_new(array, json_integer(number(p->bytes[i])));
+	return array;
+}
+
+static json_t *total(const struct report *r, const struct report_sum *sum)
+{
+	json_t *found = json_pack("{sf}", "seconds", sum->seconds);
+
+	json_object_update_new(found, figures(&sum->counts, &sum->lifetime, sum->latency, sum));
+	json_object_update_new(
+		found, json_pack("{sf sI so}", "jain", sum->jain, "unsent", number(r->load->unsent),
+			       "histogram_ns", buckets(sum->latency)));
+	return found;
+}
+
+int report_json(const struct report *r, const struct report_sum *sum, FILE *to)
+{
+	json_t *root = json_pack("{ss ss so so so ss sf so so* so* so* so so* so so}", "program",
+		"dpdk-vhost-rng-bench", "version", BENCH_VERSION, "machine", machine(), "command",
+		command(r), "work", work(r), "clock",
+		r->load->ticks.tsc ? "tsc" : "CLOCK_MONOTONIC", "latency_error",
+		0.5 / HISTOGRAM_SUB, "bench", thread(r->own), "backend", backend(r, sum), "limits",
+		limits(r, sum), "verify", verified(r), "guests", guests(r, sum), "periods",
+		periods(r), "total", total(r, sum), "verdict", text(r->verdict));
+	int err = json_dumpf(root, to, JSON_REAL_PRECISION(DIGITS)) == 0 ? 0 : -ENOMEM;
+
+	fputc('\n', to);
+	json_decref(root);
+	return err;
 }
