@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, '..', 'e2e', 'qemu'))
+sys.path.insert(0, os.path.join(HERE, '..', 'python'))
 import tap  # noqa: E402  one TAP producer for all tests in Python
 
 BUILD = os.environ['VRNG_BUILD']

@@ -1,53 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the tests of dpdk-vhost-rng-ctl.py share: daemons, guests, and control sockets that lie."""
 
-import ctypes
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
-import time
 
 sys.path.insert(0, os.environ['VRNG_TESTS'])
 sys.path.insert(0, os.environ['VRNG_SCRIPTS'])
+import cases  # noqa: E402
 import tap  # noqa: E402
+from cases import read, until  # noqa: E402
 
 CTL = os.path.join(os.environ['VRNG_SCRIPTS'], 'dpdk-vhost-rng-ctl.py')
 DAEMON = os.environ.get('VRNG_DAEMON')
 BENCH = os.environ.get('VRNG_BENCH')
-# Ends what hangs.
-LIMIT_S = 60
-LIVENESS_S = 20
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
-
-
-def die_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def run(*args, **more):
-    """Exit status, stdout and stderr."""
-    done = subprocess.run([CTL, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=LIMIT_S, check=False,
-                          **{'preexec_fn': die_with_parent, **more})
-    return done.returncode, done.stdout, done.stderr
-
-
-def until(what, condition, limit_s=LIVENESS_S):
-    """Waits for something to be true; returns it."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f'not within {limit_s} s: {what}'
-        time.sleep(0.02)
+    """Exit status, stdout and stderr of dpdk-vhost-rng-ctl.py."""
+    return cases.run(CTL, *args, **more)
 
 
 class Daemon:
@@ -97,11 +70,6 @@ class Daemon:
         return process
 
 
-def read(path):
-    with open(path, errors='replace') as file:
-        return file.read()
-
-
 class Fake:
     """A control socket that answers each line with what 'answer' makes of it; None: it hangs up."""
 
@@ -140,40 +108,7 @@ def result(**keys):
     return json.dumps({'version': 1, 'ok': True, 'result': keys}).encode() + b'\n'
 
 
-class Env:
-    """A folder, and the processes of one case."""
-
-    def __init__(self):
-        self._dir = tempfile.TemporaryDirectory(prefix='vrng-ctl-')
-        self._processes = []
-        self._number = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.check()
-        self._dir.cleanup()
-
-    def check(self):
-        """Between two cases: nothing goes on running."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
-        self._processes = []
-
-    def path(self, name):
-        self._number += 1
-        return os.path.join(self._dir.name, f'{self._number}-{name}')
-
-    def start(self, command, log, **more):
-        with open(log, 'ab') as file:
-            process = subprocess.Popen(command, **{
-                'stdin': subprocess.DEVNULL, 'stdout': file, 'stderr': file,
-                'preexec_fn': die_with_parent, **more})
-        self._processes.append(process)
-        return process
-
+class Env(cases.Env):
     def daemon(self, *args):
         if not DAEMON:
             raise tap.Skip('this build has no daemon')

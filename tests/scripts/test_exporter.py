@@ -21,7 +21,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from ctl_env import DAEMON, LIMIT_S, LIVENESS_S, Env, die_with_parent, read, tap, until
+from ctl_env import DAEMON, Env, tap
+from cases import LIMIT_S, LIVENESS_S, die_with_parent, read, until
 
 EXPORTER = os.path.join(os.environ['VRNG_SCRIPTS'], 'dpdk-vhost-rng-exporter.py')
 CONFIG = os.path.join(os.environ['VRNG_CONFIG'], 'prometheus')

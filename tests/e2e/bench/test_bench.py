@@ -5,96 +5,47 @@
 meson sets VRNG_BENCH and VRNG_DAEMON, the programs to test.
 """
 
-import ctypes
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, '..', 'qemu'))
-import tap  # noqa: E402  one TAP producer for all tests in Python
+sys.path.insert(0, os.path.join(HERE, '..', '..', 'python'))
+import cases  # noqa: E402
+import tap  # noqa: E402
+from cases import LIMIT_S, die_with_parent, read, until  # noqa: E402
 
 BENCH = os.environ['VRNG_BENCH']
 DAEMON = os.environ.get('VRNG_DAEMON')
 
-# Ends what hangs. What works needs a fraction of it, also on a busy machine.
-LIMIT_S = 60
-# A back-end that is dead or silent must be noticed long before that.
+# A back-end that is dead or silent must be noticed long before what hangs is ended.
 NOTICE_S = 15
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 suite = tap.Suite()
 
 
-def die_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def run(*args):
-    """Runs the bench; returns its exit status, stdout, stderr and the seconds it took."""
-    start = time.monotonic()
-    done = subprocess.run([BENCH, *map(str, args)], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=LIMIT_S, preexec_fn=die_with_parent)
-    return done.returncode, done.stdout, done.stderr, time.monotonic() - start
+    """Exit status, stdout and stderr of the bench."""
+    return cases.run(BENCH, *args)
 
 
 def run_json(*args):
-    status, out, err, _ = run('--json', *args)
+    status, out, err = run('--json', *args)
     assert status == 0, f'status {status}: {err}'
     return json.loads(out)
 
 
-class Env:
-    """A directory, and the processes of one case."""
-
-    def __init__(self):
-        self._dir = tempfile.TemporaryDirectory(prefix='vrng-bench-')
-        self._processes = []
-        self._number = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.check()
-        self._dir.cleanup()
-
-    def check(self):
-        """Between two cases: nothing goes on running."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
-        self._processes = []
-
-    def path(self, name):
-        self._number += 1
-        return os.path.join(self._dir.name, f'{self._number}-{name}')
-
-    def _start(self, command, log):
-        with open(log, 'wb') as file:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file,
-                                       stderr=file, preexec_fn=die_with_parent)
-        self._processes.append(process)
-        return process
-
+class Env(cases.Env):
     def fake(self, manner):
         """Starts a fake back-end; returns the path of its socket."""
         path = self.path(manner)
-        self._start([sys.executable, os.path.join(HERE, 'fake_backend.py'), path, manner],
-                    path + '.log')
-        deadline = time.monotonic() + NOTICE_S
-        while not os.path.exists(path):
-            assert time.monotonic() < deadline, 'the fake back-end did not start'
-            time.sleep(0.01)
+        self.start([sys.executable, os.path.join(HERE, 'fake_backend.py'), path, manner],
+                   path + '.log')
+        until('the fake back-end starts', lambda: os.path.exists(path))
         return path
 
     def daemon(self, *args, count=1):
@@ -103,12 +54,13 @@ class Env:
             raise tap.Skip('this build has no daemon')
         prefix = self.path('sock')
         log = prefix + '.log'
-        process = self._start([DAEMON, '-s', prefix, '-c', str(count), *args], log)
-        deadline = time.monotonic() + NOTICE_S
-        while not all(answers(f'{prefix}{i}') for i in range(count)):
+        process = self.start([DAEMON, '-s', prefix, '-c', str(count), *args], log)
+
+        def serves():
             assert process.poll() is None, 'the daemon ended: ' + read(log)
-            assert time.monotonic() < deadline, 'the daemon does not listen: ' + read(log)
-            time.sleep(0.02)
+            return all(answers(f'{prefix}{i}') for i in range(count))
+
+        until('the daemon listens', serves)
         return process, prefix, log
 
 
@@ -121,14 +73,11 @@ def answers(path):
     return True
 
 
-def read(path):
-    with open(path, errors='replace') as file:
-        return file.read()
-
-
 def expect(args, status, words):
     """The bench ends soon with that status and says these words."""
-    got, out, err, took = run(*args)
+    start = time.monotonic()
+    got, out, err = run(*args)
+    took = time.monotonic() - start
     assert got == status, f'status {got} instead of {status}: {out} {err}'
     assert re.search(words, err), f'it does not say "{words}": {err}'
     assert took < NOTICE_S, f'it took {took:.1f} s'
@@ -138,10 +87,10 @@ def expect(args, status, words):
 
 @suite.case('--help and --version')
 def _(env):
-    status, out, _, _ = run('--help')
+    status, out, _ = run('--help')
     assert status == 0 and '--socket' in out and 'Exit status' in out
     assert all(len(line) <= 80 for line in out.splitlines()), 'a line is too long'
-    status, out, _, _ = run('--version')
+    status, out, _ = run('--version')
     assert status == 0 and re.fullmatch(r'dpdk-vhost-rng-bench \d+\.\d+\.\d+\n', out)
 
 
@@ -303,14 +252,14 @@ def _(env):
     assert len(data) == 100000
     # Of 390 expected, each value has 20 as standard deviation.
     assert all(200 < data.count(value) < 600 for value in range(256))
-    status, _, err, _ = run('-s', prefix + '0', '--count', '1000', '--output', '/dev/full')
+    status, _, err = run('-s', prefix + '0', '--count', '1000', '--output', '/dev/full')
     assert status == 1 and 'No space left' in err, err
 
 
 @suite.case('--limits and the table')
 def _(env):
     _, prefix, _ = env.daemon()
-    status, out, err, _ = run('-s', prefix + '0', '--duration', '0.2', '--limits')
+    status, out, err = run('-s', prefix + '0', '--duration', '0.2', '--limits')
     assert status == 0, err
     for words in ('requests/s', 'p99.9', 'keystream', 'copy', 'reached: ', '/dev/urandom'):
         assert words in out, f'"{words}" is missing: {out}'

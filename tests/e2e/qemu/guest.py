@@ -10,7 +10,6 @@ the environment, meson sets them:
 """
 
 import base64
-import ctypes
 import json
 import os
 import re
@@ -20,9 +19,13 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 
-import tap
+# Also for the tests, which import this first.
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../python'))
+import tap  # noqa: E402
+from cases import die_with_parent  # noqa: E402
 
 SCRIPTS = os.environ.get('VRNG_SCRIPTS') or os.path.normpath(
     os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../../scripts'))
@@ -37,9 +40,6 @@ _COMPLAINTS = re.compile(r'not served|ring broken|broke a message off|refused|ca
 # busy one. Limits are there to end a test that hangs, not to measure.
 BOOT_S = 90
 COMMAND_S = 60
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Broken(Exception):
@@ -65,10 +65,6 @@ def accelerator():
     return subprocess.run([os.path.join(SCRIPTS, 'guest-accel.sh'), GUEST_DIR], check=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                           timeout=60).stdout.strip()
-
-
-def _die_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def wait_for(condition, timeout_s, what):
@@ -102,7 +98,7 @@ class _Process:
     def _spawn(self, command, **more):
         with open(self.log_path, 'ab') as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                             stderr=log, preexec_fn=_die_with_parent, **more)
+                                             stderr=log, preexec_fn=die_with_parent, **more)
 
     @property
     def pid(self):
