@@ -33,6 +33,17 @@ void daemon_init(struct daemon *d)
 	snprintf(d->source, sizeof(d->source), "%s/source", d->dir);
 }
 
+void *daemon_fixture(void **state, size_t size)
+{
+	struct daemon *d = calloc(1, size);
+
+	assert_non_null(d);
+	stay_off_lcores();
+	daemon_init(d);
+	*state = d;
+	return d;
+}
+
 void daemon_fini(struct daemon *d)
 {
 	struct dirent *entry;

@@ -9,6 +9,7 @@
 #define E2E_DAEMON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #define DAEMON_MAX_SOCKETS 8
@@ -26,6 +27,14 @@ struct daemon {
 
 /** Make the directory and the paths. Nothing runs yet. */
 void daemon_init(struct daemon *d);
+
+/**
+ * The state of a cmocka test: 'size' bytes of zeros that begin with a struct daemon, on which
+ * daemon_init() was done. The test stays off the daemon's lcores.
+ *
+ * @return  *state; daemon_fini() and free() it
+ */
+void *daemon_fixture(void **state, size_t size);
 
 /**
  * Kill what runs, remove the directory and all that is in it. Leaves no process behind. Fails the

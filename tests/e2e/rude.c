@@ -10,11 +10,7 @@
 
 int rude_start(void **state)
 {
-	struct rude *r = calloc(1, sizeof(*r));
-
-	stay_off_lcores();
-	*state = r;
-	daemon_init(&r->daemon);
+	daemon_fixture(state, sizeof(struct rude));
 	return 0;
 }
 

@@ -26,11 +26,8 @@ struct churn {
 
 static int setup(void **state)
 {
-	struct churn *c = calloc(1, sizeof(*c));
+	struct churn *c = daemon_fixture(state, sizeof(*c));
 
-	stay_off_lcores();
-	*state = c;
-	daemon_init(&c->fx.daemon);
 	snprintf(c->control, sizeof(c->control), "%s/control", c->fx.daemon.dir);
 	return 0;
 }

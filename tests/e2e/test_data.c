@@ -39,12 +39,9 @@ struct fixture {
 /* One daemon for all tests: each finds out how far the file was read before it. */
 static int start(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 
-	stay_off_lcores();
-	*state = fx;
 	fx->requests = calloc(MAX_REQUESTS, sizeof(*fx->requests));
-	daemon_init(&fx->daemon);
 	stream_append(fx->daemon.source, 0, SOURCE_BYTES);
 	return 0;
 }

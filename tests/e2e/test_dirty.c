@@ -68,12 +68,9 @@ static unsigned n_marks(const struct log *log)
 
 static int start(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 
-	stay_off_lcores();
-	*state = fx;
 	fx->before = malloc(REGION_BYTES);
-	daemon_init(&fx->daemon);
 	return 0;
 }
 

@@ -3,17 +3,13 @@
  * What the host may do to the daemon: no descriptors are left, no socket can be made, a clock
  * jumps, an lcore stands still. Who is served is served on, and the log says what to do.
  */
-#include "daemon.h"
-#include "faults.h"
-#include "guest.h"
-#include "honest.h"
+#include "stage.h"
 #include "threads.h"
 #include "util.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,77 +21,10 @@
 #include <unistd.h>
 
 #define NR_SOCKETS 8
-#define HONEST	   6 /* sockets: this one and the next */
-#define NR_HONEST  2
+#define NR_OTHERS  (NR_SOCKETS - STAGE_HONEST) /* without a bystander */
 
 #define SECOND INT64_C(1000000000)
 #define YEAR   (365 * 86400 * SECOND)
-
-struct fixture {
-	struct daemon daemon;
-	struct faults *faults;
-	struct honest honest[NR_HONEST];
-	struct guest guest;
-};
-
-static int setup(void **state)
-{
-	struct fixture *fx = calloc(1, sizeof(*fx));
-
-	stay_off_lcores();
-	*state = fx;
-	daemon_init(&fx->daemon);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *fx = *state;
-
-	if (fx->honest[0].running && fx->daemon.pid > 0)
-		(void)daemon_stop(&fx->daemon, SIGKILL, NULL);
-	for (unsigned i = 0; i < NR_HONEST; i++)
-		honest_fini(&fx->honest[i]);
-	guest_fini(&fx->guest);
-	faults_destroy(fx->faults);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
-}
-
-static void order(struct fixture *fx)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "%s/faults", fx->daemon.dir);
-	fx->faults = faults_create(path);
-}
-
-static void up(struct fixture *fx, const char *const *more)
-{
-	daemon_start(&fx->daemon, NR_SOCKETS, more);
-	for (unsigned i = 0; i < NR_HONEST; i++)
-		honest_start(&fx->honest[i], fx->daemon.socket[HONEST + i]);
-	guest_init(&fx->guest, &(struct guest_cfg){0});
-}
-
-static void check_others(struct fixture *fx)
-{
-	daemon_assert_alive(&fx->daemon);
-	for (unsigned i = 0; i < NR_HONEST; i++)
-		honest_check(&fx->honest[i]);
-}
-
-static uint64_t stop_others(struct fixture *fx)
-{
-	uint64_t answers = 0;
-
-	for (unsigned i = 0; i < NR_HONEST; i++) {
-		honest_stop(&fx->honest[i]);
-		answers += fx->honest[i].nr_answers;
-	}
-	return answers;
-}
 
 static unsigned times_said(const struct daemon *d, const char *text)
 {
@@ -141,24 +70,8 @@ static rlim_t limit_fds(const struct daemon *d, rlim_t limit)
 	return old.rlim_cur;
 }
 
-static bool is_served(struct guest *g)
-{
-	struct pollfd pfd = {.fd = frontend_socket_fd(g->fe), .events = POLLRDHUP};
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
-	struct driver_used used;
-
-	guest_request(g, g->scratch_gpa, 64, 0);
-	while (!guest_take(g, &used, 1)) {
-		if (poll(&pfd, 1, 0) == 1)
-			return false;
-		if (now_ms() > deadline_ms)
-			fail_msg("a guest is neither served nor disconnected");
-	}
-	return true;
-}
-
 /* Whoever is let in cannot make others wait for the rest of a message, whatever was lacking. */
-static void knock(struct fixture *fx, const char *path)
+static void knock(struct stage *st, const char *path)
 {
 	struct vhost_user_header header = {
 		.request = VHOST_USER_SET_FEATURES, .flags = VHOST_USER_VERSION, .size_bytes = 8};
@@ -168,45 +81,43 @@ static void knock(struct fixture *fx, const char *path)
 	assert_int_equal(frontend_create(&cfg, &fe), 0);
 	assert_int_equal(frontend_send_raw(fe, &header, NULL, 0, NULL, 0), 0);
 	sleep_ms(5);
-	assert_int_equal(frontend_sync(fx->honest[0].guest.fe), 0);
+	assert_int_equal(frontend_sync(st->honest[0].guest.fe), 0);
 	frontend_destroy(fe);
 }
 
 /* Come while there are 'room' descriptors; and go. @return whether it was served */
-static bool come_with(struct fixture *fx, unsigned room)
+static bool come_with(struct stage *st, unsigned room)
 {
-	struct frontend_cfg cfg = {.socket_path = fx->daemon.socket[0], .timeout_ms = 300};
-	rlim_t before = limit_fds(&fx->daemon, limit_with(&fx->daemon, room));
+	rlim_t before = limit_fds(&st->daemon, limit_with(&st->daemon, room));
 	bool served;
 
 	/* Another socket each time: who does that too often is kept out. */
-	knock(fx, fx->daemon.socket[1 + room % (HONEST - 1)]);
-	driver_reset(&fx->guest.drv);
-	served = guest_attach(&fx->guest, &cfg) == 0 && is_served(&fx->guest);
-	check_others(fx);
-	guest_die(&fx->guest);
-	limit_fds(&fx->daemon, before);
+	knock(st, st->daemon.socket[1 + room % (NR_OTHERS - 1)]);
+	served = stage_come(st, 0, 300);
+	stage_check_others(st);
+	guest_die(&st->guest);
+	limit_fds(&st->daemon, before);
 	return served;
 }
 
 /* A guest needs some; it comes while there are none, then with one, with two... */
 static void test_descriptors(void **state)
 {
-	struct fixture *fx = *state;
+	struct stage *st = *state;
 	unsigned refused = 0, room = 0;
 	uint64_t answers;
 
-	up(fx, NULL);
+	stage_start(st, NR_SOCKETS, NULL);
 	sleep_ms(50);
-	while (!come_with(fx, room)) {
+	while (!come_with(st, room)) {
 		refused++;
 		assert_true(room++ < 64);
 	}
 	assert_true(refused > 3);
-	guest_connect(&fx->guest, fx->daemon.socket[0]);
-	guest_assert_served(&fx->guest);
-	check_others(fx);
-	answers = stop_others(fx);
+	guest_connect(&st->guest, st->daemon.socket[0]);
+	guest_assert_served(&st->guest);
+	stage_check_others(st);
+	answers = stage_stop_others(st);
 	print_message(
 		"# tried: a guest comes while there are 0, 1, ... %u descriptors left\n", room);
 	print_message("# happened: refused %u times, served with %u, and after; the others' %llu "
@@ -218,51 +129,51 @@ static void test_descriptors(void **state)
 static void test_descriptors_said_once(void **state)
 {
 	static const char said[] = "the limit of open files, ";
-	struct fixture *fx = *state;
+	struct stage *st = *state;
 	rlim_t before;
 	int64_t end_ms;
 
-	up(fx, NULL);
-	before = limit_fds(&fx->daemon, limit_with(&fx->daemon, 0));
-	for (end_ms = now_ms() + LIVENESS_MS; !daemon_said(&fx->daemon, said); sleep_ms(20)) {
+	stage_start(st, NR_SOCKETS, NULL);
+	before = limit_fds(&st->daemon, limit_with(&st->daemon, 0));
+	for (end_ms = now_ms() + LIVENESS_MS; !daemon_said(&st->daemon, said); sleep_ms(20)) {
 		if (now_ms() > end_ms)
 			fail_msg("the daemon does not say: %s", said);
 		/* Some were in use for a moment. */
-		limit_fds(&fx->daemon, limit_with(&fx->daemon, 0));
+		limit_fds(&st->daemon, limit_with(&st->daemon, 0));
 	}
 	for (end_ms = now_ms() + 2500; now_ms() < end_ms; sleep_ms(20)) {
-		(void)socket_answers(fx->daemon.socket[0]);
-		check_others(fx);
+		(void)socket_answers(st->daemon.socket[0]);
+		stage_check_others(st);
 	}
-	assert_int_equal(times_said(&fx->daemon, said), 1);
-	limit_fds(&fx->daemon, before);
-	daemon_wait_until_said(&fx->daemon, "there are open files to be had again");
-	guest_connect(&fx->guest, fx->daemon.socket[0]);
-	guest_assert_served(&fx->guest);
+	assert_int_equal(times_said(&st->daemon, said), 1);
+	limit_fds(&st->daemon, before);
+	daemon_wait_until_said(&st->daemon, "there are open files to be had again");
+	guest_connect(&st->guest, st->daemon.socket[0]);
+	guest_assert_served(&st->guest);
 	print_message("# tried: no descriptors left for 2.5 s, front-ends knock all the time\n");
 	print_message(
 		"# happened: one line says so, one that it is over; the others' %llu requests "
 		"were answered\n",
-		(unsigned long long)stop_others(fx));
+		(unsigned long long)stage_stop_others(st));
 }
 
 /* The run directory */
 
-static void must_refuse(struct fixture *fx, const char *const *args, const char *path,
+static void must_refuse(struct stage *st, const char *const *args, const char *path,
 	const char *reason, const char *advice)
 {
-	unlink(fx->daemon.log);
-	daemon_run(&fx->daemon, args);
-	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+	unlink(st->daemon.log);
+	daemon_run(&st->daemon, args);
+	assert_int_equal(daemon_wait(&st->daemon, LIVENESS_MS), 1);
 	for (unsigned i = 0; i < 3; i++) {
 		const char *what = i == 0 ? path : i == 1 ? reason : advice;
-		char *log = read_text(fx->daemon.log), *last = strstr(log, "dpdk-vhost-rng: ");
+		char *log = read_text(st->daemon.log), *last = strstr(log, "dpdk-vhost-rng: ");
 
 		if (last == NULL || strstr(last, what) == NULL)
 			fail_msg("it does not say '%s': %s", what, log);
 		free(log);
 	}
-	assert_int_not_equal(access(fx->daemon.socket[0], F_OK), 0);
+	assert_int_not_equal(access(st->daemon.socket[0], F_OK), 0);
 }
 
 static const struct {
@@ -277,16 +188,16 @@ static const struct {
 
 static void test_socket_cannot_be_made(void **state)
 {
-	struct fixture *fx = *state;
+	struct stage *st = *state;
 	char control[96];
 
-	order(fx);
-	snprintf(control, sizeof(control), "%s/control", fx->daemon.dir);
+	stage_order_faults(st);
+	snprintf(control, sizeof(control), "%s/control", st->daemon.dir);
 	for (unsigned i = 0; i < ARRAY_SIZE(bind_errors); i++) {
-		fx->faults->bind_errno = bind_errors[i].err;
-		must_refuse(fx, (const char *[]){"-s", fx->daemon.prefix, NULL},
-			fx->daemon.socket[0], bind_errors[i].reason, bind_errors[i].advice);
-		must_refuse(fx, (const char *[]){"--control-socket", control, NULL}, control,
+		st->faults->bind_errno = bind_errors[i].err;
+		must_refuse(st, (const char *[]){"-s", st->daemon.prefix, NULL},
+			st->daemon.socket[0], bind_errors[i].reason, bind_errors[i].advice);
+		must_refuse(st, (const char *[]){"--control-socket", control, NULL}, control,
 			bind_errors[i].reason, bind_errors[i].advice);
 	}
 	print_message("# tried: bind() fails with ENOSPC, EDQUOT, EACCES, EROFS\n");
@@ -295,14 +206,14 @@ static void test_socket_cannot_be_made(void **state)
 
 static void test_directory(void **state)
 {
-	struct fixture *fx = *state;
+	struct stage *st = *state;
 	char prefix[96];
 
-	snprintf(prefix, sizeof(prefix), "%s/not/there", fx->daemon.dir);
-	must_refuse(fx, (const char *[]){"-s", prefix, NULL}, prefix, "No such file", "create it");
-	write_file(fx->daemon.source, "x", 1);
-	snprintf(prefix, sizeof(prefix), "%s/s", fx->daemon.source);
-	must_refuse(fx, (const char *[]){"-s", prefix, NULL}, prefix, "is not a directory",
+	snprintf(prefix, sizeof(prefix), "%s/not/there", st->daemon.dir);
+	must_refuse(st, (const char *[]){"-s", prefix, NULL}, prefix, "No such file", "create it");
+	write_file(st->daemon.source, "x", 1);
+	snprintf(prefix, sizeof(prefix), "%s/s", st->daemon.source);
+	must_refuse(st, (const char *[]){"-s", prefix, NULL}, prefix, "is not a directory",
 		"choose another");
 	print_message("# tried: the socket's directory is not there, or is a file\n");
 	print_message("# happened: an error with path, reason and way out\n");
@@ -311,52 +222,53 @@ static void test_directory(void **state)
 /* Clocks */
 
 /* After a jump all go on: those who are served, and one who waits for its share. */
-static void jump(struct fixture *fx, int64_t *clock, int64_t ns)
+static void jump(struct stage *st, int64_t *clock, int64_t ns)
 {
 	__atomic_store_n(clock, *clock + ns, __ATOMIC_RELAXED);
-	check_others(fx);
-	guest_assert_served(&fx->guest);
+	stage_check_others(st);
+	guest_assert_served(&st->guest);
 }
 
 static void test_clocks_jump(void **state)
 {
 	static const int64_t jumps[] = {SECOND / 100, SECOND, 3600 * SECOND, YEAR, 50 * YEAR};
-	struct fixture *fx = *state;
+	struct stage *st = *state;
 
-	order(fx);
-	up(fx, (const char *[]){"--source-mode", "drbg", "--reseed-time", "1", "-m", "1000000",
-		       "-p", "100", NULL});
-	guest_connect(&fx->guest, fx->daemon.socket[0]);
+	stage_order_faults(st);
+	stage_start(st, NR_SOCKETS,
+		(const char *[]){"--source-mode", "drbg", "--reseed-time", "1", "-m", "1000000",
+			"-p", "100", NULL});
+	guest_connect(&st->guest, st->daemon.socket[0]);
 	for (unsigned i = 0; i < ARRAY_SIZE(jumps); i++) {
-		jump(fx, &fx->faults->monotonic_ns, jumps[i]);
-		jump(fx, &fx->faults->realtime_ns, jumps[i]);
-		jump(fx, &fx->faults->realtime_ns, -2 * jumps[i]);
+		jump(st, &st->faults->monotonic_ns, jumps[i]);
+		jump(st, &st->faults->realtime_ns, jumps[i]);
+		jump(st, &st->faults->realtime_ns, -2 * jumps[i]);
 	}
-	guest_die(&fx->guest);
-	guest_connect(&fx->guest, fx->daemon.socket[0]);
-	guest_assert_served(&fx->guest);
+	guest_die(&st->guest);
+	guest_connect(&st->guest, st->daemon.socket[0]);
+	guest_assert_served(&st->guest);
 	print_message("# tried: CLOCK_MONOTONIC jumps 10 ms to 50 years ahead, CLOCK_REALTIME to "
 		      "and fro\n");
 	print_message("# happened: all go on; the others' %llu requests were answered\n",
-		(unsigned long long)stop_others(fx));
-	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+		(unsigned long long)stage_stop_others(st));
+	assert_int_equal(daemon_stop(&st->daemon, SIGTERM, NULL), 0);
 }
 
 /* A jump over many periods brings one period's share, not that of all of them. */
 static void test_clock_jump_brings_no_bytes(void **state)
 {
-	struct fixture *fx = *state;
+	struct stage *st = *state;
 	struct driver_used used;
-	struct guest *g = &fx->guest;
+	struct guest *g = &st->guest;
 	uint64_t gpa;
 
-	order(fx);
+	stage_order_faults(st);
 	/* A period does not end while this runs, but for the jumps. */
-	daemon_start(&fx->daemon, 1,
+	daemon_start(&st->daemon, 1,
 		(const char *[]){"--source-mode", "drbg", "-m", "10000", "-p", "10000000", NULL});
 	guest_init(g, &(struct guest_cfg){0});
 	gpa = guest_alloc(g, 0, 1 << 20);
-	guest_connect(g, fx->daemon.socket[0]);
+	guest_connect(g, st->daemon.socket[0]);
 	guest_request(g, gpa, 1 << 20, 0);
 	guest_must_take(g, &used);
 	assert_int_equal(used.len_bytes, 10000);
@@ -364,7 +276,7 @@ static void test_clock_jump_brings_no_bytes(void **state)
 		guest_request(g, gpa, 1 << 20, 0);
 		guest_assert_quiet(g, 50);
 		__atomic_fetch_add(
-			&fx->faults->monotonic_ns, periods * 10000 * SECOND, __ATOMIC_RELAXED);
+			&st->faults->monotonic_ns, periods * 10000 * SECOND, __ATOMIC_RELAXED);
 		guest_must_take(g, &used);
 		assert_int_equal(used.len_bytes, 10000);
 	}
@@ -391,40 +303,40 @@ static bool stop_thread(pid_t tid)
 /* The guests of another lcore do not notice; its own wait, and are served when it goes on. */
 static void test_stalled_lcore(void **state)
 {
-	struct fixture *fx = *state;
-	uint64_t before[NR_HONEST], after[NR_HONEST];
+	struct stage *st = *state;
+	uint64_t before[STAGE_HONEST], after[STAGE_HONEST];
 	unsigned stalled = 0;
 	pid_t lcore;
 
-	up(fx, (const char *[]){"--lcores", "0,1", NULL});
-	check_others(fx);
+	stage_start(st, NR_SOCKETS, (const char *[]){"--lcores", "0,1", NULL});
+	stage_check_others(st);
 	daemon_wait_until_said(
-		&fx->daemon, "serving 8 guests"); /* the control lcore is ready, too */
-	lcore = thread_find(&fx->daemon, "vrng-lcore-");
+		&st->daemon, "serving 8 guests"); /* the control lcore is ready, too */
+	lcore = thread_find(&st->daemon, "vrng-lcore-");
 	if (!stop_thread(lcore)) {
 		print_message("# no thread can be stopped here: ptrace is not allowed\n");
 		skip();
 	}
 	sleep_ms(20); /* what it did before */
-	for (unsigned i = 0; i < NR_HONEST; i++)
-		before[i] = __atomic_load_n(&fx->honest[i].nr_answers, __ATOMIC_RELAXED);
-	daemon_wait_until_said(&fx->daemon, "has made no progress for");
-	for (unsigned i = 0; i < NR_HONEST; i++) {
-		after[i] = __atomic_load_n(&fx->honest[i].nr_answers, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < STAGE_HONEST; i++)
+		before[i] = __atomic_load_n(&st->honest[i].nr_answers, __ATOMIC_RELAXED);
+	daemon_wait_until_said(&st->daemon, "has made no progress for");
+	for (unsigned i = 0; i < STAGE_HONEST; i++) {
+		after[i] = __atomic_load_n(&st->honest[i].nr_answers, __ATOMIC_RELAXED);
 		stalled += after[i] <= before[i] + 4; /* what was answered, and not yet taken */
 	}
 	assert_int_equal(stalled, 1);
 	assert_int_equal(ptrace(PTRACE_DETACH, lcore, NULL, NULL), 0);
-	daemon_wait_until_said(&fx->daemon, "goes on");
-	check_others(fx);
+	daemon_wait_until_said(&st->daemon, "goes on");
+	stage_check_others(st);
 	print_message("# tried: one of two lcores is stopped until the watchdog notices\n");
 	print_message("# happened: its guest waited, the other's got %llu answers meanwhile; then "
 		      "both were served on, %llu requests were answered\n",
 		(unsigned long long)(after[0] - before[0] + after[1] - before[1]),
-		(unsigned long long)stop_others(fx));
+		(unsigned long long)stage_stop_others(st));
 }
 
-#define HOST_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define HOST_TEST(f) cmocka_unit_test_setup_teardown(f, stage_setup, stage_teardown)
 
 int main(void)
 {

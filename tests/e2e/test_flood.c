@@ -55,12 +55,8 @@ static void keep_little_of_what_was_freed(void)
 
 static int setup(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
-
+	daemon_fixture(state, sizeof(struct fixture));
 	keep_little_of_what_was_freed();
-	stay_off_lcores();
-	*state = fx;
-	daemon_init(&fx->daemon);
 	return 0;
 }
 

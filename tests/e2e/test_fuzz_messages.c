@@ -39,14 +39,11 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 	const char *seed = getenv("VRNG_SEED");
 
-	stay_off_lcores();
-	*state = fx;
 	/* The same stories each time, unless somebody wants others. */
 	fx->seed = seed != NULL ? strtoull(seed, NULL, 0) : 1;
-	daemon_init(&fx->daemon);
 	snprintf(fx->control, sizeof(fx->control), "%s/control", fx->daemon.dir);
 	draft_kinds_open(&fx->kinds);
 	return 0;

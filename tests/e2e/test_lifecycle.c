@@ -24,11 +24,7 @@ struct fixture {
 
 static int start(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
-
-	stay_off_lcores();
-	*state = fx;
-	daemon_init(&fx->daemon);
+	daemon_fixture(state, sizeof(struct fixture));
 	return 0;
 }
 

@@ -26,12 +26,9 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 
-	stay_off_lcores();
-	*state = fx;
 	fx->bufs = calloc(TOO_LONG, sizeof(fx->bufs[0]));
-	daemon_init(&fx->daemon);
 	return 0;
 }
 

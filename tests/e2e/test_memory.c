@@ -40,11 +40,8 @@ struct fixture {
 
 static int start(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 
-	stay_off_lcores();
-	*state = fx;
-	daemon_init(&fx->daemon);
 	assert_int_equal(symlink("/dev/urandom", fx->daemon.source), 0);
 	return 0;
 }

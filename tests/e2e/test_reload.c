@@ -30,13 +30,9 @@ struct reload {
 
 static int setup(void **state)
 {
-	struct reload *r = calloc(1, sizeof(*r));
-	const char *dir;
+	struct reload *r = daemon_fixture(state, sizeof(*r));
+	const char *dir = r->daemon.dir;
 
-	stay_off_lcores();
-	*state = r;
-	daemon_init(&r->daemon);
-	dir = r->daemon.dir;
 	snprintf(r->config, sizeof(r->config), "%s/conf", dir);
 	snprintf(r->control, sizeof(r->control), "%s/control", dir);
 	for (unsigned i = 0; i < 4; i++)

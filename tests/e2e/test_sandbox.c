@@ -34,11 +34,8 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 
-	stay_off_lcores();
-	*state = fx;
-	daemon_init(&fx->daemon);
 	snprintf(fx->control, sizeof(fx->control), "%s/control", fx->daemon.dir);
 	return 0;
 }

@@ -43,7 +43,6 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
 	struct rlimit files;
 
 	/* Of a daemon with the address sanitizer: it keeps what was freed. */
@@ -52,9 +51,7 @@ static int setup(void **state)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	stay_off_lcores();
-	*state = fx;
-	daemon_init(&fx->daemon);
+	daemon_fixture(state, sizeof(struct fixture));
 	return 0;
 }
 

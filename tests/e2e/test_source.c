@@ -32,13 +32,10 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 
-	stay_off_lcores();
-	*state = fx;
 	fx->got_room = 8 << 20;
 	fx->got = malloc(fx->got_room);
-	daemon_init(&fx->daemon);
 	return 0;
 }
 

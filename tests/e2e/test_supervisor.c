@@ -33,12 +33,9 @@ struct fixture {
 static int setup(void **state)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 	char usec[16];
 
-	stay_off_lcores();
-	*state = fx;
-	daemon_init(&fx->daemon);
 	snprintf(fx->path, sizeof(fx->path), "%s/notify", fx->daemon.dir);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", fx->path);
 	fx->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

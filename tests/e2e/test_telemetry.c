@@ -30,12 +30,9 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 
-	stay_off_lcores();
-	*state = fx;
 	fx->fd = -1;
-	daemon_init(&fx->daemon);
 	snprintf(fx->control, sizeof(fx->control), "%s/control", fx->daemon.dir);
 	return 0;
 }

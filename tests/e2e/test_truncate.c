@@ -60,12 +60,9 @@ static void write_pool(long n)
 
 static int setup(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
+	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 
-	stay_off_lcores();
-	*state = fx;
 	fx->pool = -1;
-	daemon_init(&fx->daemon);
 	return 0;
 }
 

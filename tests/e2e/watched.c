@@ -6,11 +6,7 @@
 
 int watched_setup(void **state)
 {
-	struct fixture *fx = calloc(1, sizeof(*fx));
-
-	stay_off_lcores();
-	*state = fx;
-	daemon_init(&fx->daemon);
+	daemon_fixture(state, sizeof(struct fixture));
 	return 0;
 }
 
