@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With event_idx "no calls" is a used_event that the device won't reach soon; it is renewed
- * each time this many answers were taken. */
-#define CALLS_OFF_DISTANCE 0x8000
-#define CALLS_OFF_RENEW	   0x4000
-
 static uint64_t desc_bytes(unsigned size)
 {
 	return (uint64_t)size * sizeof(struct vring_desc);
@@ -34,11 +29,6 @@ static uint64_t device_bytes(const struct driver_cfg *cfg)
 static uint64_t table_bytes(const struct driver_cfg *cfg)
 {
 	return (uint64_t)cfg->table_entries * sizeof(struct vring_desc);
-}
-
-static uint16_t *used_event(const struct driver *drv)
-{
-	return &drv->avail->ring[drv->cfg.size];
 }
 
 void driver_remap(struct driver *drv)
@@ -141,22 +131,16 @@ void driver_reset(struct driver *drv)
 	drv->free_head = 0;
 	drv->nr_free = size;
 	drv->nr_offered = 0;
-	drv->avail_next = drv->avail_judged = drv->used_next = drv->used_seen = start;
-	drv->calls_off = false;
-	if (drv->packed) {
+	drv->avail_next = drv->avail_judged = drv->used_next = start;
+	if (drv->packed)
 		driver_packed_reset(drv);
-		return;
-	}
-	drv->avail->idx = start;
-	drv->used->idx = start;
-	*used_event(drv) = start;
+	else
+		driver_split_reset(drv);
 }
 
 uint16_t driver_resume_base(const struct driver *drv)
 {
-	if (drv->packed)
-		return driver_packed_resume_base(drv);
-	return __atomic_load_n(&drv->used->idx, __ATOMIC_ACQUIRE);
+	return drv->packed ? driver_packed_resume_base(drv) : driver_split_resume_base(drv);
 }
 
 static unsigned take_free(struct driver *drv)
@@ -168,28 +152,16 @@ static unsigned take_free(struct driver *drv)
 	return i;
 }
 
-static void write_desc(
-	struct vring_desc *desc, const struct driver_buf *buf, bool last, uint16_t next)
-{
-	desc->addr = buf->gpa;
-	desc->len = buf->len_bytes;
-	desc->flags = (buf->writable ? VRING_DESC_F_WRITE : 0) | (last ? 0 : VRING_DESC_F_NEXT);
-	desc->next = last ? 0 : next;
-}
-
 static void write_table(
 	struct driver *drv, unsigned head, const struct driver_buf *bufs, unsigned nr_bufs)
 {
 	uint64_t len = table_bytes(&drv->cfg);
 	void *table = guest_ram_at(drv->ram, drv->tables_gpa + head * len, len);
-	struct vring_desc *desc = table;
 
-	if (drv->packed) {
+	if (drv->packed)
 		driver_packed_write_table(table, bufs, nr_bufs);
-		return;
-	}
-	for (unsigned i = 0; i < nr_bufs; i++)
-		write_desc(&desc[i], &bufs[i], i + 1 == nr_bufs, (uint16_t)(i + 1));
+	else
+		driver_split_write_table(table, bufs, nr_bufs);
 }
 
 static uint32_t room_of(const struct driver_buf *bufs, unsigned nr_bufs)
@@ -220,7 +192,7 @@ int driver_build(struct driver *drv, const struct driver_buf *bufs, unsigned nr_
 		unsigned at = take_free(drv);
 
 		if (i < nr_direct) {
-			write_desc(&drv->desc[at], &bufs[i], last, drv->next[at]);
+			driver_split_write_desc(&drv->desc[at], &bufs[i], last, drv->next[at]);
 			continue;
 		}
 		write_table(drv, head, &bufs[i], nr_bufs - i);
@@ -267,48 +239,15 @@ int driver_add(struct driver *drv, const struct driver_buf *bufs, unsigned nr_bu
 	return 0;
 }
 
-static void put_calls_off(struct driver *drv)
-{
-	drv->calls_off_from = drv->used_next;
-	__atomic_store_n(
-		used_event(drv), (uint16_t)(drv->used_next + CALLS_OFF_DISTANCE), __ATOMIC_RELAXED);
-}
-
 bool driver_calls_on(struct driver *drv)
 {
-	drv->calls_off = false;
-	if (drv->packed)
-		return driver_packed_calls_on(drv);
-	__atomic_store_n(&drv->avail->flags, 0, __ATOMIC_RELAXED);
-	if (drv->event_idx)
-		__atomic_store_n(used_event(drv), drv->used_next, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return __atomic_load_n(&drv->used->idx, __ATOMIC_ACQUIRE) != drv->used_next;
+	return drv->packed ? driver_packed_calls_on(drv) : driver_split_calls_on(drv);
 }
 
 void driver_calls_off(struct driver *drv)
 {
-	drv->calls_off = true;
 	if (drv->packed)
 		driver_packed_calls_off(drv);
-	else if (drv->event_idx)
-		put_calls_off(drv); /* flags must stay 0 then: virtio 1.3 §2.7.7.1 */
 	else
-		__atomic_store_n(&drv->avail->flags, VRING_AVAIL_F_NO_INTERRUPT, __ATOMIC_RELAXED);
-}
-
-enum driver_result driver_look(struct driver *drv)
-{
-	uint16_t idx = __atomic_load_n(&drv->used->idx, __ATOMIC_ACQUIRE);
-	uint16_t progress = (uint16_t)(idx - drv->used_next);
-
-	if (progress == 0)
-		return DRIVER_EMPTY;
-	if (progress > drv->nr_offered)
-		return DRIVER_BAD_PROGRESS;
-	if (drv->calls_off && drv->event_idx &&
-		(uint16_t)(drv->used_next - drv->calls_off_from) >= CALLS_OFF_RENEW)
-		put_calls_off(drv);
-	drv->used_seen = idx;
-	return DRIVER_OK;
+		driver_split_calls_off(drv);
 }

@@ -184,16 +184,15 @@ bool driver_calls_on(struct driver *drv);
 /** Ask for no calls. A device may be late to notice, so one more can come. */
 void driver_calls_off(struct driver *drv);
 
-/** Slow half of driver_take(): look how far the device has got. Not for callers. */
-enum driver_result driver_look(struct driver *drv);
-
 /** Change what comes back with the answers of a chain. */
 static inline void driver_set_cookie(struct driver *drv, uint16_t id, uint64_t cookie)
 {
 	drv->chains[id].cookie = cookie;
 }
 
-#include "driver_packed.h" /* the halves of the functions below, for a packed ring */
+/* What differs in the functions below. */
+#include "driver_packed.h"
+#include "driver_split.h"
 
 /** Put built chains on the ring. The device sees them after driver_publish(). */
 static inline void driver_offer_some(struct driver *drv, const uint16_t *ids, unsigned n)
@@ -214,7 +213,7 @@ static inline void driver_offer_some(struct driver *drv, const uint16_t *ids, un
 		if (drv->packed)
 			driver_packed_offer(drv, &next, id);
 		else
-			drv->avail->ring[next++ & drv->mask] = id;
+			driver_split_offer(drv, &next, id);
 	}
 	drv->avail_next = next;
 	drv->nr_offered += n;
@@ -232,7 +231,7 @@ static inline void driver_publish(struct driver *drv)
 	if (drv->packed)
 		driver_packed_publish(drv);
 	else
-		__atomic_store_n(&drv->avail->idx, drv->avail_next, __ATOMIC_RELEASE);
+		driver_split_publish(drv);
 }
 
 /**
@@ -242,46 +241,25 @@ static inline void driver_publish(struct driver *drv)
 static inline bool driver_kick_needed(struct driver *drv)
 {
 	uint16_t from = drv->avail_judged;
-	uint16_t event;
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	drv->avail_judged = drv->avail_next;
-	if (drv->packed)
-		return driver_packed_kick_needed(drv, from);
-	if (drv->event_idx) {
-		event = __atomic_load_n(
-			(uint16_t *)&drv->used->ring[drv->cfg.size], __ATOMIC_RELAXED);
-		return vring_need_event(event, drv->avail_next, from) != 0;
-	}
-	return from != drv->avail_next &&
-	       (__atomic_load_n(&drv->used->flags, __ATOMIC_RELAXED) & VRING_USED_F_NO_NOTIFY) == 0;
+	return drv->packed ? driver_packed_kick_needed(drv, from)
+			   : driver_split_kick_needed(drv, from);
 }
 
 /* One answer, at *next. */
 static inline enum driver_result driver_take_at(
 	struct driver *drv, uint16_t *next, struct driver_used *used)
 {
-	const struct vring_used_elem *elem;
 	struct driver_chain *chain;
 	enum driver_result result;
 	uint32_t id, len;
 
-	if (drv->packed) {
-		result = driver_packed_look(drv, *next, &id, &len);
-		if (result != DRIVER_OK)
-			return result;
-	} else {
-		if (*next == drv->used_seen) {
-			drv->used_next = *next;
-			result = driver_look(drv);
-			if (result != DRIVER_OK)
-				return result == DRIVER_EMPTY ? DRIVER_EMPTY : DRIVER_BAD_PROGRESS;
-		}
-		elem = &drv->used->ring[*next & drv->mask];
-		id = __atomic_load_n(&elem->id, __ATOMIC_RELAXED);
-		len = __atomic_load_n(&elem->len, __ATOMIC_RELAXED);
-		(*next)++;
-	}
+	result = drv->packed ? driver_packed_look(drv, *next, &id, &len)
+			     : driver_split_take(drv, next, &id, &len);
+	if (result != DRIVER_OK)
+		return result;
 	used->id = id;
 	used->len_bytes = len;
 	if (id >= drv->cfg.size || drv->chains[id].state != DRIVER_CHAIN_OFFERED)
