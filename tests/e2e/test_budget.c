@@ -7,25 +7,25 @@
 
 static void test_one_guest(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 
-	start(fx, 1, "4000", "20");
-	add_guest(fx, 0, 64 << 10);
-	watch(fx, 30);
+	watched_start(fx, 1, "4000", "20");
+	watched_add(fx, 0, 64 << 10);
+	watched_until(fx, 30);
 	for (unsigned i = 0; i < fx->nr_answers; i++)
 		assert_int_equal(fx->answers[i].len_bytes, 4000);
-	assert_within_shares(fx, 0, 4000, 20);
+	watched_assert_within_shares(fx, 0, 4000, 20);
 }
 
 /* Smaller requests are answered in full, and the one at the quota's end with what is left. */
 static void test_short_answer_at_the_end(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 	unsigned nr_short = 0;
 
-	start(fx, 1, "100000", "20");
-	add_guest(fx, 0, 4096);
-	watch(fx, 25 * 20);
+	watched_start(fx, 1, "100000", "20");
+	watched_add(fx, 0, 4096);
+	watched_until(fx, 25 * 20);
 	for (unsigned i = 0; i < fx->nr_answers; i++) {
 		uint32_t len = fx->answers[i].len_bytes;
 
@@ -33,41 +33,41 @@ static void test_short_answer_at_the_end(void **state)
 		nr_short += len != 4096;
 	}
 	assert_int_not_equal(nr_short, 0);
-	assert_within_shares(fx, 0, 100000, 20);
+	watched_assert_within_shares(fx, 0, 100000, 20);
 }
 
 /* 100 bytes for three: 33 or 34 for each in a period, in turn, and 100 for all together. */
 static void test_shares_add_up(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 
-	start(fx, 3, "100", "30");
+	watched_start(fx, 3, "100", "30");
 	for (unsigned i = 0; i < 3; i++)
-		add_guest(fx, i, 64 << 10);
-	watch(fx, 45);
+		watched_add(fx, i, 64 << 10);
+	watched_until(fx, 45);
 	for (unsigned i = 0; i < 3; i++) {
 		const struct watched *w = &fx->watched[i];
 		unsigned nr_34 = (unsigned)(w->bytes - 33ull * w->nr_answers);
 
 		/* One in three, if no period was missed; a busy machine may miss some. */
 		assert_in_range(nr_34, w->nr_answers / 3 - 4, w->nr_answers / 3 + 4);
-		assert_within_shares(fx, i, 34, 30);
+		watched_assert_within_shares(fx, i, 34, 30);
 	}
 	for (unsigned i = 0; i < fx->nr_answers; i++)
 		assert_in_range(fx->answers[i].len_bytes, 33, 34);
-	assert_within_shares(fx, MAX_GUESTS, 100, 30);
+	watched_assert_within_shares(fx, WATCHED_GUESTS, 100, 30);
 }
 
 /* One byte for three guests: each gets it in its turn, nobody gets 0. */
 static void test_fewer_bytes_than_guests(void **state)
 {
 	unsigned least = UINT32_MAX, most = 0;
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 
-	start(fx, 3, "1", "100");
+	watched_start(fx, 3, "1", "100");
 	for (unsigned i = 0; i < 3; i++)
-		add_guest(fx, i, 64);
-	watch(fx, 6);
+		watched_add(fx, i, 64);
+	watched_until(fx, 6);
 	for (unsigned i = 0; i < 3; i++) {
 		unsigned n = fx->watched[i].nr_answers;
 
@@ -76,31 +76,31 @@ static void test_fewer_bytes_than_guests(void **state)
 		most = n > most ? n : most;
 	}
 	assert_true(most - least <= 3);
-	assert_within_shares(fx, MAX_GUESTS, 1, 100);
+	watched_assert_within_shares(fx, WATCHED_GUESTS, 1, 100);
 }
 
 /* What the others don't use is not given to the one that asks. */
 static void test_sharing_is_strict(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 
-	start(fx, 3, "90000", "20");
-	add_guest(fx, 1, 64 << 10);
-	watch(fx, 30);
+	watched_start(fx, 3, "90000", "20");
+	watched_add(fx, 1, 64 << 10);
+	watched_until(fx, 30);
 	for (unsigned i = 0; i < fx->nr_answers; i++)
 		assert_int_equal(fx->answers[i].len_bytes, 30000);
-	assert_within_shares(fx, 0, 30000, 20);
+	watched_assert_within_shares(fx, 0, 30000, 20);
 }
 
 /* What was not used in a period is not there in the next: six of them give no more than one. */
 static void test_nothing_is_saved_up(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 	struct driver_used used;
 	struct watched *w;
 
-	start(fx, 1, "1000", "20");
-	w = add_guest(fx, 0, 64 << 10);
+	watched_start(fx, 1, "1000", "20");
+	w = watched_add(fx, 0, 64 << 10);
 	for (unsigned i = 0; i < 4; i++) {
 		sleep_ms(120);
 		guest_request(&w->guest, w->gpa, w->buf_bytes, i);
@@ -110,13 +110,13 @@ static void test_nothing_is_saved_up(void **state)
 }
 
 /* Wait for the next answer of the only guest. */
-static struct answer *next_answer(struct fixture *fx)
+static struct watched_answer *next_answer(struct watch *fx)
 {
 	int64_t deadline_ms = now_ms() + LIVENESS_MS;
-	struct answer *answer;
+	struct watched_answer *answer;
 
-	ask(&fx->watched[0]);
-	while ((answer = look(fx, 0)) == NULL) {
+	watched_ask(&fx->watched[0]);
+	while ((answer = watched_look(fx, 0)) == NULL) {
 		assert_true(now_ms() < deadline_ms);
 		sched_yield();
 	}
@@ -131,15 +131,15 @@ static struct answer *next_answer(struct fixture *fx)
 static void test_reconnect_does_not_refill(void **state)
 {
 	const unsigned period_ms = 600;
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 	struct watched *w;
 
-	start(fx, 1, "1000", "600");
-	w = add_guest(fx, 0, 4096);
+	watched_start(fx, 1, "1000", "600");
+	w = watched_add(fx, 0, 4096);
 	(void)next_answer(fx);
 	for (unsigned way = 0; way < 3; way++) {
 		int64_t begin_us = next_answer(fx)->after_us;
-		struct answer *answer;
+		struct watched_answer *answer;
 
 		assert_int_equal(fx->answers[fx->nr_answers - 1].len_bytes, 1000);
 		if (way > 0)
@@ -165,15 +165,15 @@ static void test_reconnect_does_not_refill(void **state)
  */
 static void test_throttled_guest_is_patient(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 	struct watched *w, *other;
 	struct driver_used used;
 	int took_ms;
 
-	start(fx, 2, "2000", "4294967295");
-	w = add_guest(fx, 0, 4096);
-	other = add_guest(fx, 1, 100);
-	ask(w);
+	watched_start(fx, 2, "2000", "4294967295");
+	w = watched_add(fx, 0, 4096);
+	other = watched_add(fx, 1, 100);
+	watched_ask(w);
 	guest_must_take(&w->guest, &used);
 	assert_int_equal(used.len_bytes, 1000);
 	for (unsigned i = 0; i < 5; i++) {

@@ -12,14 +12,14 @@
 #define PERIOD	  "50"
 
 /* What one does not use, the other gets: about twice its share, and never more. */
-static void fair_share_of_idle(struct fixture *fx, const char *const *args)
+static void fair_share_of_idle(struct watch *fx, const char *const *args)
 {
 	uint64_t most, least;
 
-	start_with(fx, 3, args);
-	add_guest(fx, 1, 1000);
-	watch_for(fx, 20 * PERIOD_MS);
-	assert_within_shares(fx, MAX_GUESTS, 90000, PERIOD_MS);
+	daemon_start(&fx->daemon, 3, args);
+	watched_add(fx, 1, 1000);
+	watched_for(fx, 20 * PERIOD_MS);
+	watched_assert_within_shares(fx, WATCHED_GUESTS, 90000, PERIOD_MS);
 	most = fx->watched[0].bytes;
 	least = 90000 * 20 / 3;
 	/* A busy machine may miss the end of a period now and then. */
@@ -50,46 +50,46 @@ static void test_fair_and_smooth(void **state)
 /* Two that want all get by weight; each answer is all of a share. */
 static void test_weights(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 
-	start_with(fx, 2,
+	daemon_start(&fx->daemon, 2,
 		(const char *[]){"-m", "40000", "-p", PERIOD, "--guest", "1,weight=3", NULL});
-	add_guest(fx, 0, 64 << 10);
-	add_guest(fx, 1, 64 << 10);
-	watch(fx, 10);
+	watched_add(fx, 0, 64 << 10);
+	watched_add(fx, 1, 64 << 10);
+	watched_until(fx, 10);
 	for (unsigned i = 0; i < fx->nr_answers; i++)
 		assert_int_equal(
 			fx->answers[i].len_bytes, fx->answers[i].guest == 0 ? 10000 : 30000);
-	assert_within_shares(fx, 0, 10000, PERIOD_MS);
-	assert_within_shares(fx, 1, 30000, PERIOD_MS);
+	watched_assert_within_shares(fx, 0, 10000, PERIOD_MS);
+	watched_assert_within_shares(fx, 1, 30000, PERIOD_MS);
 }
 
 /* A cap without any other limit, and a guest without one beside it. */
 static void test_cap(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 
-	start_with(fx, 2, (const char *[]){"-p", PERIOD, "--guest", "0,cap=5000", NULL});
-	add_guest(fx, 0, 64 << 10);
-	watch(fx, 10);
+	daemon_start(&fx->daemon, 2, (const char *[]){"-p", PERIOD, "--guest", "0,cap=5000", NULL});
+	watched_add(fx, 0, 64 << 10);
+	watched_until(fx, 10);
 	for (unsigned i = 0; i < fx->nr_answers; i++)
 		assert_int_equal(fx->answers[i].len_bytes, 5000);
-	assert_within_shares(fx, 0, 5000, PERIOD_MS);
-	add_guest(fx, 1, 64);
+	watched_assert_within_shares(fx, 0, 5000, PERIOD_MS);
+	watched_add(fx, 1, 64);
 	guest_assert_served(&fx->watched[1].guest);
 }
 
 /* What was not used is kept, so far; and what is given once is there once. */
 static void test_bursts(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 	struct driver_used used;
 	struct watched *w;
 
-	start_with(fx, 1,
+	daemon_start(&fx->daemon, 1,
 		(const char *[]){"-m", "1000", "-p", PERIOD, "--burst", "3000", "--burst-once",
 			"10000", NULL});
-	w = add_guest(fx, 0, 64 << 10);
+	w = watched_add(fx, 0, 64 << 10);
 	guest_request(&w->guest, w->gpa, w->buf_bytes, 0);
 	guest_must_take(&w->guest, &used);
 	/* Its first share, and perhaps a second one came before it was asked for. */
@@ -105,14 +105,14 @@ static void test_bursts(void **state)
 /* So many requests in a period, whatever their size. */
 static void test_requests(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 
-	start_with(fx, 2, (const char *[]){"--max-requests", "20", "-p", PERIOD, NULL});
-	add_guest(fx, 0, 100);
-	watch(fx, 60);
+	daemon_start(&fx->daemon, 2, (const char *[]){"--max-requests", "20", "-p", PERIOD, NULL});
+	watched_add(fx, 0, 100);
+	watched_until(fx, 60);
 	for (unsigned i = 0; i < fx->nr_answers; i++)
 		assert_int_equal(fx->answers[i].len_bytes, 100);
-	assert_within_shares(fx, 0, 10 * 100, PERIOD_MS);
+	watched_assert_within_shares(fx, 0, 10 * 100, PERIOD_MS);
 }
 
 /* What can have come so long after the daemon's start: 70,000 in the first 875 ms of each second.
@@ -128,13 +128,13 @@ static uint64_t come_by(int64_t us)
 static void test_smooth(void **state)
 {
 	int64_t before_us = now_us();
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 	uint64_t bytes = 0;
 
-	start_with(
-		fx, 1, (const char *[]){"-m", "70000", "-p", "1000", "--refill", "smooth", NULL});
-	add_guest(fx, 0, 100);
-	watch_for(fx, 1500);
+	daemon_start(&fx->daemon, 1,
+		(const char *[]){"-m", "70000", "-p", "1000", "--refill", "smooth", NULL});
+	watched_add(fx, 0, 100);
+	watched_for(fx, 1500);
 	for (unsigned i = 0; i < fx->nr_answers; i++) {
 		bytes += fx->answers[i].len_bytes;
 		if (bytes > come_by(fx->answers[i].before_us - before_us))
@@ -147,15 +147,16 @@ static void test_smooth(void **state)
 /* Guests on two lcores: their shares are one budget. */
 static void test_lcores(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 
-	start_with(fx, 3, (const char *[]){"-m", "100", "-p", PERIOD, "--lcores", "0,1", NULL});
+	daemon_start(&fx->daemon, 3,
+		(const char *[]){"-m", "100", "-p", PERIOD, "--lcores", "0,1", NULL});
 	for (unsigned i = 0; i < 3; i++)
-		add_guest(fx, i, 64 << 10);
-	watch(fx, 10);
+		watched_add(fx, i, 64 << 10);
+	watched_until(fx, 10);
 	for (unsigned i = 0; i < fx->nr_answers; i++)
 		assert_in_range(fx->answers[i].len_bytes, 33, 34);
-	assert_within_shares(fx, MAX_GUESTS, 100, PERIOD_MS);
+	watched_assert_within_shares(fx, WATCHED_GUESTS, 100, PERIOD_MS);
 	assert_true(daemon_said(&fx->daemon, "served by lcore 1"));
 	assert_true(daemon_said(&fx->daemon, "served by lcore 2"));
 }

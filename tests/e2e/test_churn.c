@@ -18,7 +18,7 @@
 #define PERIOD	  "50"
 
 struct churn {
-	struct fixture fx; /* 'watched_*' use this */
+	struct watch fx; /* 'watched_*' use this */
 	char control[96];
 	struct honest honest[2];
 	struct guest guests[LIVE];
@@ -172,52 +172,53 @@ static void go(struct churn *c)
 static void test_shares_add_up(void **state)
 {
 	struct churn *c = *state;
-	struct fixture *fx = &c->fx;
+	struct watch *fx = &c->fx;
 
-	start_with(fx, 2,
+	daemon_start(&fx->daemon, 2,
 		(const char *[]){
 			"-m", "60000", "-p", PERIOD, "--control-socket", c->control, NULL});
-	add_guest(fx, 0, 64 << 10);
-	add_guest(fx, 1, 64 << 10);
+	watched_add(fx, 0, 64 << 10);
+	watched_add(fx, 1, 64 << 10);
 	for (unsigned n = 0; n < 10; n++) {
-		watch_for(fx, 30 + 7 * n);
+		watched_for(fx, 30 + 7 * n);
 		come(c);
-		watch_for(fx, 30 + 11 * n);
+		watched_for(fx, 30 + 11 * n);
 		DO("{\"command\": \"set\", \"name\": \"%u\", \"weight\": %u}", n % 2, n + 1);
-		watch_for(fx, 30);
+		watched_for(fx, 30);
 		go(c);
 	}
-	assert_within_shares(fx, MAX_GUESTS, 60000, PERIOD_MS);
+	watched_assert_within_shares(fx, WATCHED_GUESTS, 60000, PERIOD_MS);
 }
 
 /* The limit of all, and the cap of one, from the next period on. */
 static void test_limits(void **state)
 {
 	struct churn *c = *state;
-	struct fixture *fx = &c->fx;
+	struct watch *fx = &c->fx;
 
-	start_with(fx, 2, (const char *[]){"-p", PERIOD, "--control-socket", c->control, NULL});
-	add_guest(fx, 0, 64 << 10);
-	add_guest(fx, 1, 64 << 10);
-	watch(fx, 10);
+	daemon_start(&fx->daemon, 2,
+		(const char *[]){"-p", PERIOD, "--control-socket", c->control, NULL});
+	watched_add(fx, 0, 64 << 10);
+	watched_add(fx, 1, 64 << 10);
+	watched_until(fx, 10);
 	DO("{\"command\": \"set\", \"max-bytes\": 60000}");
-	watch_for(fx, 4 * PERIOD_MS);
+	watched_for(fx, 4 * PERIOD_MS);
 	fx->nr_answers = 0;
-	watch_for(fx, 10 * PERIOD_MS);
-	assert_within_shares(fx, 0, 30000, PERIOD_MS);
-	assert_within_shares(fx, MAX_GUESTS, 60000, PERIOD_MS);
+	watched_for(fx, 10 * PERIOD_MS);
+	watched_assert_within_shares(fx, 0, 30000, PERIOD_MS);
+	watched_assert_within_shares(fx, WATCHED_GUESTS, 60000, PERIOD_MS);
 	DO("{\"command\": \"set\", \"name\": \"1\", \"cap\": 5000}");
-	watch_for(fx, 4 * PERIOD_MS);
+	watched_for(fx, 4 * PERIOD_MS);
 	fx->nr_answers = 0;
-	watch_for(fx, 10 * PERIOD_MS);
-	assert_within_shares(fx, 0, 30000, PERIOD_MS);
-	assert_within_shares(fx, 1, 5000, PERIOD_MS);
+	watched_for(fx, 10 * PERIOD_MS);
+	watched_assert_within_shares(fx, 0, 30000, PERIOD_MS);
+	watched_assert_within_shares(fx, 1, 5000, PERIOD_MS);
 	/* And without any again: more in a moment than there was in all that time. */
 	DO("{\"command\": \"set\", \"max-bytes\": null}");
 	fx->watched[0].bytes = 0;
 	for (int64_t until_ms = now_ms() + LIVENESS_MS; fx->watched[0].bytes < 1000000;) {
 		fx->nr_answers = 0;
-		watch_for(fx, 10);
+		watched_for(fx, 10);
 		assert_true(now_ms() < until_ms);
 	}
 }

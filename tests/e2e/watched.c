@@ -6,32 +6,28 @@
 
 int watched_setup(void **state)
 {
-	daemon_fixture(state, sizeof(struct fixture));
+	daemon_fixture(state, sizeof(struct watch));
 	return 0;
 }
 
 int watched_teardown(void **state)
 {
-	struct fixture *fx = *state;
+	struct watch *fx = *state;
 
-	for (unsigned i = 0; i < MAX_GUESTS; i++)
+	for (unsigned i = 0; i < WATCHED_GUESTS; i++)
 		guest_fini(&fx->watched[i].guest);
 	daemon_fini(&fx->daemon);
 	free(fx);
 	return 0;
 }
 
-void start_with(struct fixture *fx, unsigned nr_sockets, const char *const *more)
+void watched_start(struct watch *fx, unsigned nr_sockets, const char *max_bytes, const char *period)
 {
-	daemon_start(&fx->daemon, nr_sockets, more);
+	daemon_start(
+		&fx->daemon, nr_sockets, (const char *[]){"-m", max_bytes, "-p", period, NULL});
 }
 
-void start(struct fixture *fx, unsigned nr_sockets, const char *max_bytes, const char *period)
-{
-	start_with(fx, nr_sockets, (const char *[]){"-m", max_bytes, "-p", period, NULL});
-}
-
-struct watched *add_guest(struct fixture *fx, unsigned socket, uint32_t buf_bytes)
+struct watched *watched_add(struct watch *fx, unsigned socket, uint32_t buf_bytes)
 {
 	struct watched *w = &fx->watched[fx->nr_guests++];
 
@@ -43,29 +39,29 @@ struct watched *add_guest(struct fixture *fx, unsigned socket, uint32_t buf_byte
 	return w;
 }
 
-void ask(struct watched *w)
+void watched_ask(struct watched *w)
 {
-	if (w->guest.drv.nr_offered == DEPTH)
+	if (w->guest.drv.nr_offered == WATCHED_DEPTH)
 		return;
-	while (w->guest.drv.nr_offered < DEPTH)
+	while (w->guest.drv.nr_offered < WATCHED_DEPTH)
 		guest_ask(&w->guest, w->gpa, w->buf_bytes, 0);
 	guest_show(&w->guest);
 }
 
-struct answer *look(struct fixture *fx, unsigned i)
+struct watched_answer *watched_look(struct watch *fx, unsigned i)
 {
 	struct watched *w = &fx->watched[i];
 	int64_t look_us = now_us();
 	struct driver_used used;
-	struct answer *answer;
+	struct watched_answer *answer;
 
 	if (!guest_take(&w->guest, &used, 0)) {
 		w->empty_us = look_us;
 		return NULL;
 	}
-	assert_true(fx->nr_answers < MAX_ANSWERS);
+	assert_true(fx->nr_answers < WATCHED_ANSWERS_MAX);
 	answer = &fx->answers[fx->nr_answers++];
-	*answer = (struct answer){.after_us = w->empty_us,
+	*answer = (struct watched_answer){.after_us = w->empty_us,
 		.before_us = now_us(),
 		.len_bytes = used.len_bytes,
 		.guest = i};
@@ -74,7 +70,7 @@ struct answer *look(struct fixture *fx, unsigned i)
 	return answer;
 }
 
-void watch(struct fixture *fx, unsigned nr)
+void watched_until(struct watch *fx, unsigned nr)
 {
 	int64_t deadline_ms = now_ms() + 2 * LIVENESS_MS;
 	bool all;
@@ -82,8 +78,8 @@ void watch(struct fixture *fx, unsigned nr)
 	do {
 		all = true;
 		for (unsigned i = 0; i < fx->nr_guests; i++) {
-			ask(&fx->watched[i]);
-			while (look(fx, i) != NULL)
+			watched_ask(&fx->watched[i]);
+			while (watched_look(fx, i) != NULL)
 				;
 			all = all && fx->watched[i].nr_answers >= nr;
 		}
@@ -93,33 +89,33 @@ void watch(struct fixture *fx, unsigned nr)
 	} while (!all);
 }
 
-void watch_for(struct fixture *fx, unsigned ms)
+void watched_for(struct watch *fx, unsigned ms)
 {
 	int64_t end_ms = now_ms() + ms;
 
 	while (now_ms() < end_ms) {
 		for (unsigned i = 0; i < fx->nr_guests; i++) {
-			ask(&fx->watched[i]);
-			while (look(fx, i) != NULL)
+			watched_ask(&fx->watched[i]);
+			while (watched_look(fx, i) != NULL)
 				;
 		}
 		sched_yield();
 	}
 }
 
-void assert_within_shares(
-	const struct fixture *fx, unsigned guest, uint64_t share, unsigned period_ms)
+void watched_assert_within_shares(
+	const struct watch *fx, unsigned guest, uint64_t share, unsigned period_ms)
 {
 	for (unsigned i = 0; i < fx->nr_answers; i++) {
 		uint64_t bytes = 0;
 
-		if (guest != MAX_GUESTS && fx->answers[i].guest != guest)
+		if (guest != WATCHED_GUESTS && fx->answers[i].guest != guest)
 			continue;
 		for (unsigned j = i; j < fx->nr_answers; j++) {
 			int64_t us = fx->answers[j].before_us - fx->answers[i].after_us;
 			uint64_t periods = (uint64_t)us / (period_ms * 990) + 2; /* 1 %: clocks */
 
-			if (guest != MAX_GUESTS && fx->answers[j].guest != guest)
+			if (guest != WATCHED_GUESTS && fx->answers[j].guest != guest)
 				continue;
 			bytes += fx->answers[j].len_bytes;
 			if (bytes > share * periods)

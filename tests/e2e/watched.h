@@ -13,11 +13,11 @@
 #include "guest.h"
 #include "util.h"
 
-#define MAX_GUESTS  3
-#define MAX_ANSWERS 4096
-#define DEPTH	    60
+#define WATCHED_GUESTS	    3
+#define WATCHED_ANSWERS_MAX 4096
+#define WATCHED_DEPTH	    60
 
-struct answer {
+struct watched_answer {
 	int64_t after_us, before_us; /* when it was given */
 	uint32_t len_bytes;
 	unsigned guest;
@@ -32,11 +32,11 @@ struct watched {
 	uint64_t bytes;
 };
 
-struct fixture {
+struct watch {
 	struct daemon daemon;
-	struct watched watched[MAX_GUESTS];
+	struct watched watched[WATCHED_GUESTS];
 	unsigned nr_guests;
-	struct answer answers[MAX_ANSWERS];
+	struct watched_answer answers[WATCHED_ANSWERS_MAX];
 	unsigned nr_answers;
 };
 
@@ -44,28 +44,27 @@ struct fixture {
 int watched_setup(void **state);
 int watched_teardown(void **state);
 
-/** Start the daemon with a limit; 'more' ends with NULL. */
-void start_with(struct fixture *fx, unsigned nr_sockets, const char *const *more);
-
-void start(struct fixture *fx, unsigned nr_sockets, const char *max_bytes, const char *period);
+/** Start the daemon with a limit. */
+void watched_start(
+	struct watch *fx, unsigned nr_sockets, const char *max_bytes, const char *period);
 
 /** A guest that asks for more than it can get, always, in buffers of this size. */
-struct watched *add_guest(struct fixture *fx, unsigned socket, uint32_t buf_bytes);
+struct watched *watched_add(struct watch *fx, unsigned socket, uint32_t buf_bytes);
 
 /** Fill its ring with requests. */
-void ask(struct watched *w);
+void watched_ask(struct watched *w);
 
 /** Look once at guest number 'i'. @return its answer, or NULL */
-struct answer *look(struct fixture *fx, unsigned i);
+struct watched_answer *watched_look(struct watch *fx, unsigned i);
 
 /** All guests ask and look until each has had 'nr' answers. */
-void watch(struct fixture *fx, unsigned nr);
+void watched_until(struct watch *fx, unsigned nr);
 
 /** All guests ask and look for so long. */
-void watch_for(struct fixture *fx, unsigned ms);
+void watched_for(struct watch *fx, unsigned ms);
 
-/** Within any stretch of time guest 'i' (all: MAX_GUESTS) had no more than its shares. */
-void assert_within_shares(
-	const struct fixture *fx, unsigned guest, uint64_t share, unsigned period_ms);
+/** Within any stretch of time guest 'i' (all: WATCHED_GUESTS) had no more than its shares. */
+void watched_assert_within_shares(
+	const struct watch *fx, unsigned guest, uint64_t share, unsigned period_ms);
 
 #endif
