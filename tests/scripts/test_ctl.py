@@ -23,7 +23,8 @@ import termios
 import time
 import xml.etree.ElementTree
 
-from ctl_env import CTL, Env, result, run, tap
+from ctl_env import CTL, Env, result, run
+import tap
 from cases import LIMIT_S, LIVENESS_S, read, until
 import ctl.arguments
 import ctl.usage

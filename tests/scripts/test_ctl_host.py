@@ -10,7 +10,8 @@ VRNG_BENCH.
 import json
 import os
 
-from ctl_env import Env, result, run, tap
+from ctl_env import Env, result, run
+import tap
 from ctl import text, top
 
 suite = tap.Suite()
