@@ -2,6 +2,7 @@
 #include "frontend.h"
 
 #include "clock.h"
+#include "fds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -121,32 +121,16 @@ static int peer_error(int err)
 int frontend_send_raw(struct frontend *fe, const struct vhost_user_header *header,
 	const void *payload, size_t len_bytes, const int *fds, unsigned nr_fds)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(VHOST_USER_MAX_FDS * sizeof(int))];
-	} control = {0};
 	struct iovec iov[2] = {
 		{.iov_base = (void *)header, .iov_len = sizeof(*header)},
 		{.iov_base = (void *)payload, .iov_len = len_bytes},
 	};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 	int64_t deadline_ms = now_ms() + fe->timeout_ms;
 
 	if (nr_fds > VHOST_USER_MAX_FDS)
 		return -EINVAL;
-	if (nr_fds > 0) {
-		struct cmsghdr *cmsg;
-
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
-		cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
-		memcpy(CMSG_DATA(cmsg), fds, nr_fds * sizeof(int));
-	}
 	while (iov[0].iov_len + iov[1].iov_len > 0) {
-		ssize_t n = sendmsg(fe->fd, &msg, MSG_NOSIGNAL);
+		ssize_t n = fds_send(fe->fd, iov, 2, fds, nr_fds, 0);
 
 		if (n < 0 && errno == EAGAIN) {
 			int err = wait_fd(fe->fd, POLLOUT, deadline_ms);
@@ -166,8 +150,7 @@ int frontend_send_raw(struct frontend *fe, const struct vhost_user_header *heade
 			iov[i].iov_len -= done;
 			n -= (ssize_t)done;
 		}
-		msg.msg_control = NULL; /* the descriptors went with the first byte */
-		msg.msg_controllen = 0;
+		nr_fds = 0; /* they went with the first byte */
 	}
 	return 0;
 }

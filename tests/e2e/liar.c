@@ -3,6 +3,7 @@
 
 #include "../unit/unit.h"
 #include "driver_rude.h"
+#include "fds.h"
 #include "util.h"
 
 #include <errno.h>
@@ -119,22 +120,9 @@ static void wait_a_little(struct liar *l)
 static bool send_bytes(
 	struct liar *l, const uint8_t *bytes, size_t len, const int *fds, unsigned nr_fds)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(DRAFT_MAX_FDS * sizeof(int))];
-	} control = {.bytes = {0}};
 	struct iovec iov = {(void *)(uintptr_t)bytes, len};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (nr_fds > 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
-		memcpy(CMSG_DATA(&control.align), fds, nr_fds * sizeof(int));
-	}
-	return sendmsg(frontend_socket_fd(l->guest.fe), &msg, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+	return fds_send(frontend_socket_fd(l->guest.fe), &iov, 1, fds, nr_fds, MSG_DONTWAIT) ==
 	       (ssize_t)len;
 }
 

@@ -3,6 +3,7 @@
  * Front-ends that are after what all share: the thread that serves everybody's messages, the
  * process's descriptors, its memory. See rude.h for what must hold.
  */
+#include "fds.h"
 #include "rude.h"
 #include "util.h"
 
@@ -39,24 +40,11 @@ static void say_flags(int fd, uint32_t request, uint32_t flags, uint32_t size, c
 	struct vhost_user_header header = {
 		.request = request, .flags = VHOST_USER_VERSION | flags, .size_bytes = size};
 	struct iovec iov[] = {{&header, sizeof(header)}, {(void *)payload, len}};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
-	} control = {.bytes = {0}};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 	int fds[MAX_FDS], null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (unsigned i = 0; i < nr_fds; i++)
 		fds[i] = null;
-	if (nr_fds > 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
-		memcpy(CMSG_DATA(&control.align), fds, nr_fds * sizeof(int));
-	}
-	(void)sendmsg(fd, &msg, MSG_NOSIGNAL);
+	(void)fds_send(fd, iov, 2, fds, nr_fds, 0);
 	close(null);
 }
 
