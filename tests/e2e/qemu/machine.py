@@ -9,15 +9,13 @@ a bystander who must not notice anything of it.
 import contextlib
 import os
 import re
-import socket
-import struct
 import subprocess
 import tempfile
 import threading
 
 import guest
 import tap
-from test_guest import HWRNG, assert_content
+from reading import HWRNG, assert_content
 
 BENCH = os.environ.get('VRNG_BENCH') or os.path.join(guest.BUILD,
                                                      'app/bench/dpdk-vhost-rng-bench')
@@ -223,16 +221,3 @@ def unplug(vm, slot=0):
         pass
     guest.wait_for(lambda: len(sources(vm)) < before, PLUG_S, 'a device that was unplugged')
     vm.command('chardev-remove', id=f'plug{slot}')
-
-
-# Over vhost-user
-
-
-def offered_features(path):
-    """GET_FEATURES of a back-end that listens there and serves nobody."""
-    with socket.socket(socket.AF_UNIX) as end:
-        end.settimeout(20)
-        end.connect(path)
-        end.sendall(struct.pack('<III', 1, 1, 0))
-        reply = end.recv(20, socket.MSG_WAITALL)
-    return struct.unpack('<IIIQ', reply)[3]

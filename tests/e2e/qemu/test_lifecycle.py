@@ -14,10 +14,9 @@ import time
 import guest
 import tap
 from machine import (LONG, PLUG, PLUG_S, ClientDaemon, add_chardev, blame_qemu, choose, features,
-                     make_machine, offered_features, plug, sources, unplug,
-                     wait_plugged)
-from test_guest import (DRIVER, READ_S, assert_content, assert_fresh, assert_reads, start_reading,
-                        stop_reading)
+                     make_machine, plug, sources, unplug, wait_plugged)
+from reading import (READ_S, assert_content, assert_fresh, assert_reads, rebind, start_reading,
+                     stop_reading)
 
 VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_RING_F_EVENT_IDX = 28, 29
 VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED = 33, 34
@@ -106,9 +105,6 @@ def _(env):
 
 @case('packed=on')
 def _(env):
-    env.guest()
-    if not offered_features(env.daemon.sockets[PLUG]) >> VIRTIO_F_RING_PACKED & 1:
-        raise tap.Skip('the daemon does not offer packed rings')
     check_option(env, {'packed': True}, VIRTIO_F_RING_PACKED, True)
 
 
@@ -196,8 +192,7 @@ def _(env):
 def check_machine(env, resets=True, **more):
     with env.other_guest(**more) as vm:
         assert_reads(vm)
-        device = vm.check(f'cd {DRIVER}; echo virtio*').strip()
-        vm.check(f'echo {device} > {DRIVER}/unbind; echo {device} > {DRIVER}/bind')
+        rebind(vm)
         assert_reads(vm, 4096)
         reader = start_reading(vm)
         vm.command('stop')

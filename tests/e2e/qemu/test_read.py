@@ -4,7 +4,7 @@
 
 import guest
 import tap
-from test_guest import DRIVER, HWRNG, READ_S, assert_reads, make_env
+from reading import HWRNG, READ_S, assert_reads, make_env, rebind
 
 suite = tap.Suite()
 
@@ -35,8 +35,7 @@ def _(env):
 @suite.case('the driver is unbound and bound, and reads')
 def _(env):
     vm = env.guest()
-    device = vm.check(f'cd {DRIVER}; echo virtio*').strip()
-    vm.check(f'echo {device} > {DRIVER}/unbind; echo {device} > {DRIVER}/bind')
+    rebind(vm)
     assert_reads(vm, 1024)
 
 
