@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define BURST 32 /* answers taken in one turn: the other guests wait no longer */
+
 /* The bytes of an answer, in the guest's order. */
 static enum load_status write_out(struct load *l, const struct player *p, uint16_t id, uint32_t len)
 {
@@ -121,12 +123,12 @@ static void offer_all(struct load *l, struct player *p, uint64_t now)
 
 enum load_status turn_take(struct load *l, struct player *p, uint64_t *now, unsigned *found)
 {
-	struct driver_used used[TURN_BURST];
+	struct driver_used used[BURST];
 	enum driver_result result;
 	enum load_status status;
 	unsigned n;
 
-	result = driver_take_some(&p->drv, used, TURN_BURST, &n);
+	result = driver_take_some(&p->drv, used, BURST, &n);
 	*found = n;
 	if (n > 0) {
 		*now = ticks_now(&l->ticks);
@@ -138,7 +140,7 @@ enum load_status turn_take(struct load *l, struct player *p, uint64_t *now, unsi
 			*now = ticks_now(&l->ticks);
 		}
 	}
-	if (n < TURN_BURST && result != DRIVER_EMPTY)
+	if (n < BURST && result != DRIVER_EMPTY)
 		return refuse_answer(l, p, result, &used[n]);
 	if (p->nr_idle > 0 && p->left > 0)
 		offer_all(l, p, *now);

@@ -9,10 +9,8 @@
 
 #include "load.h"
 
-#define TURN_BURST 32 /* answers taken in one turn: the other guests wait no longer */
-
 /**
- * Take up to TURN_BURST answers of a guest, judge them and offer what may be offered.
+ * Take a burst of answers of a guest, judge them and offer what may be offered.
  *
  * @param now    ticks; brought up to date when there are answers
  * @param found  how many there were

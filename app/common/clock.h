@@ -6,7 +6,8 @@
 #include <time.h>
 
 /**
- * The one clock of both programs: nanoseconds of CLOCK_MONOTONIC. Any context: it is read from the vDSO.
+ * The one clock of both programs: nanoseconds of CLOCK_MONOTONIC. Any context: it is read from the
+ * vDSO.
  *
  * The TSC alone would do on an lcore, but for the EAL's estimate of its rate, which is rounded to
  * 10 MHz: too coarse for a budget that is exact.

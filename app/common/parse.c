@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int parse_digits(const char *s, char **end, uint64_t *value)
+/* Decimal digits. @param end  what comes after them */
+static int parse_digits(const char *s, char **end, uint64_t *value)
 {
 	unsigned long long v;
 

@@ -9,13 +9,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/**
- * Decimal digits; what comes after them is the caller's.
- *
- * @return  0; -EINVAL when 's' begins otherwise; -ERANGE when it exceeds 2^64-1
- */
-int parse_digits(const char *s, char **end, uint64_t *value);
-
 /** A whole number from 'min' to 'max'. @return 0, -EINVAL or -ERANGE */
 int parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *value);
 
