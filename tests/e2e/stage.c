@@ -43,6 +43,11 @@ void stage_order_faults(struct stage *st)
 void stage_start(struct stage *st, unsigned nr_sockets, const char *const *more)
 {
 	daemon_start(&st->daemon, nr_sockets, more);
+	stage_enter(st, nr_sockets);
+}
+
+void stage_enter(struct stage *st, unsigned nr_sockets)
+{
 	for (unsigned i = 0; i < STAGE_HONEST; i++)
 		honest_start(&st->honest[i], st->daemon.socket[nr_sockets - STAGE_HONEST + i]);
 	guest_init(&st->guest, &(struct guest_cfg){0});
@@ -66,9 +71,8 @@ uint64_t stage_stop_others(struct stage *st)
 	return answers;
 }
 
-static bool is_served(struct stage *st)
+static bool is_served(struct stage *st, struct guest *g)
 {
-	struct guest *g = &st->guest;
 	struct pollfd pfd = {.fd = frontend_socket_fd(g->fe), .events = POLLRDHUP};
 	int64_t deadline_ms = now_ms() + LIVENESS_MS;
 	struct driver_used used;
@@ -87,9 +91,14 @@ static bool is_served(struct stage *st)
 
 bool stage_come(struct stage *st, unsigned socket, int timeout_ms)
 {
+	return stage_guest_comes(st, &st->guest, socket, timeout_ms);
+}
+
+bool stage_guest_comes(struct stage *st, struct guest *g, unsigned socket, int timeout_ms)
+{
 	struct frontend_cfg cfg = {
 		.socket_path = st->daemon.socket[socket], .timeout_ms = timeout_ms};
 
-	driver_reset(&st->guest.drv);
-	return guest_attach(&st->guest, &cfg) == 0 && is_served(st);
+	driver_reset(&g->drv);
+	return guest_attach(g, &cfg) == 0 && is_served(st, g);
 }

@@ -31,6 +31,9 @@ void stage_order_faults(struct stage *st);
 /** Start the daemon with these words, and the bystanders; the guest is made, and not connected. */
 void stage_start(struct stage *st, unsigned nr_sockets, const char *const *more);
 
+/** The latter, around a daemon that serves already. */
+void stage_enter(struct stage *st, unsigned nr_sockets);
+
 /** The daemon lives, and the bystanders are served. */
 void stage_check_others(struct stage *st);
 
@@ -38,11 +41,14 @@ void stage_check_others(struct stage *st);
 uint64_t stage_stop_others(struct stage *st);
 
 /**
- * The guest comes, with a queue that is empty, and asks.
+ * The stage's guest comes, with a queue that is empty, and asks.
  *
  * @param timeout_ms  of each message
  * @return            whether it is served; else it was refused or disconnected, nothing in between
  */
 bool stage_come(struct stage *st, unsigned socket, int timeout_ms);
+
+/** The same for another guest. */
+bool stage_guest_comes(struct stage *st, struct guest *g, unsigned socket, int timeout_ms);
 
 #endif

@@ -205,6 +205,53 @@ static void test_no_memory_at_all(void **state)
 		(unsigned long long)stage_stop_others(st));
 }
 
+/*
+ * The EAL's heap, from which rte_vhost takes what it needs for a ring, is smaller than it would be
+ * by itself, and guests with the largest rings use it up: who comes then is refused, who is served
+ * is served on, and when one of them goes, there is room again.
+ */
+#define GREEDY 6
+
+static void test_heap_is_used_up(void **state)
+{
+	const struct guest_cfg largest = {
+		.queue_size = DRIVER_SIZE_MAX, .packed = true, .region_bytes = 16 << 20};
+	struct stage *st = *state;
+	const char *args[] = {"--no-huge", "--no-shconf", "--no-pci", "-m", "7", "--", "-s",
+		st->daemon.prefix, "-c", "8", NULL};
+	struct guest greedy[GREEDY];
+	unsigned came = 0, refused = 0;
+
+	daemon_run(&st->daemon, args);
+	daemon_wait_until_said(&st->daemon, "vhost-rng: serving");
+	stage_enter(st, GREEDY + STAGE_HONEST);
+	for (unsigned i = 0; i < GREEDY; i++)
+		guest_init(&greedy[i], &largest);
+	for (; came < GREEDY && stage_guest_comes(st, &greedy[came], came, LIVENESS_MS); came++)
+		;
+	assert_in_range(came, 1, GREEDY - 1);
+	for (; refused < 20; refused++) {
+		guest_die(&greedy[came]);
+		stage_check_others(st);
+		assert_false(stage_guest_comes(st, &greedy[came], came, LIVENESS_MS));
+	}
+	guest_assert_served(&greedy[0]);
+	guest_die(&greedy[came - 1]);
+	for (int64_t deadline_ms = now_ms() + LIVENESS_MS;
+		!stage_guest_comes(st, &greedy[came], came, LIVENESS_MS);) {
+		guest_die(&greedy[came]);
+		if (now_ms() > deadline_ms)
+			fail_msg("a guest is not served, although there is room again");
+		sleep_ms(1);
+	}
+	print_message("# tried: guests with rings of 32768 entries use up the EAL's heap\n");
+	print_message("# happened: %u were served, the next one was refused %u times, and served "
+		      "when another one had gone; the others' %llu requests were answered\n",
+		came, refused, (unsigned long long)stage_stop_others(st));
+	for (unsigned i = 0; i < GREEDY; i++)
+		guest_fini(&greedy[i]);
+}
+
 /* The control socket */
 
 /* A good answer has all that was asked for. */
@@ -287,6 +334,7 @@ int main(void)
 		FAULTS_TEST(test_start_no_more_memory),
 		FAULTS_TEST(test_new_guest),
 		FAULTS_TEST(test_no_memory_at_all),
+		FAULTS_TEST(test_heap_is_used_up),
 		FAULTS_TEST(test_control),
 	};
 
