@@ -6,39 +6,39 @@
 
 set -euo pipefail
 
-# What compiles the tree, its unit tests included.
-BUILD=(gcc libc6-dev make meson ninja-build pkg-config libdpdk-dev libnuma-dev libbsd-dev
-       libfdt-dev libssl-dev libcmocka-dev libinih-dev libjansson-dev libseccomp-dev)
-# libipsec-mb exists for x86-64 alone; without it libcrypto does the work.
-[[ $(uname -m) != x86_64 ]] || BUILD+=(libipsec-mb-dev)
-# What runs the tests, and checks the man pages.
-TEST=(python3 python3-prometheus-client mandoc valgrind libc6-dbg)
-# What scrapes the exporter in its test, and checks the alert rules. 96 MB.
-PROMETHEUS=(prometheus)
-# What makes and boots the guest; the guest's own kernel and tools are not
-# installed, guest-image.sh unpacks them.
-GUEST=(qemu-system-x86 cpio gzip xz-utils)
-# What compare.sh draws its charts with; it also wants cargo, which a Rust toolchain brings.
-BENCH=(gnuplot-nox qemu-system-x86)
-# What package.sh builds the Debian package with.
-PACKAGE=(debhelper dpkg-dev)
-# What matrix.sh makes its folders with.
-MATRIX=(debootstrap)
-# What compiles for arm64 and runs that, in a root where arm64 is a foreign architecture (matrix.sh
-# makes one); of libraries the ones of BUILD.
-CROSS_ARM64=(crossbuild-essential-arm64 make meson ninja-build pkg-config qemu-user)
-for package in "${BUILD[@]}"; do
-    case $package in
-    libc6-dev | libipsec-mb-dev) ;;
-    lib*-dev) CROSS_ARM64+=("$package:arm64") ;;
-    esac
+# The groups, and the packages of each.
+declare -A PACKAGES=(
+    # What compiles the tree, its unit tests included.
+    [build]='gcc libc6-dev make meson ninja-build pkg-config libdpdk-dev libnuma-dev libbsd-dev
+             libfdt-dev libssl-dev libcmocka-dev libinih-dev libjansson-dev libseccomp-dev'
+    # What runs the tests, and checks the man pages.
+    [test]='python3 python3-prometheus-client mandoc valgrind libc6-dbg'
+    # What scrapes the exporter in its test, and checks the alert rules. 96 MB.
+    [prometheus]='prometheus'
+    # What makes and boots the guest; the guest's own kernel and tools are not installed,
+    # guest-image.sh unpacks them.
+    [guest]='qemu-system-x86 cpio gzip xz-utils'
+    # What compare.sh draws its charts with; it also wants cargo, which a Rust toolchain brings.
+    [bench]='gnuplot-nox qemu-system-x86'
+    # What package.sh builds the Debian package with.
+    [package]='debhelper dpkg-dev'
+    # What matrix.sh and package.sh make their folders with.
+    [matrix]='debootstrap'
+    # What fuzz.sh runs. The runtime, which libFuzzer is in, is added as for lint.
+    [fuzz]='clang llvm'
+    # What coverage.sh counts with.
+    [coverage]='gcovr'
+    # What lint.sh runs. The runtime of clang's sanitizers is added by version.
+    [lint]='clang clang-format clang-tidy cppcheck shellcheck codespell python3 flake8 mandoc'
+    # What compiles for arm64 and runs that, in a root where arm64 is a foreign architecture
+    # (matrix.sh makes one); the libraries of build are added.
+    [cross-arm64]='crossbuild-essential-arm64 make meson ninja-build pkg-config qemu-user'
+)
+for package in ${PACKAGES[build]}; do
+    [[ $package != lib*-dev || $package == libc6-dev ]] || PACKAGES[cross-arm64]+=" $package:arm64"
 done
-# What fuzz.sh runs. The runtime, which libFuzzer is in, is added as for lint.
-FUZZ=(clang llvm)
-# What coverage.sh counts with.
-COVERAGE=(gcovr)
-# What lint.sh runs. The runtime of clang's sanitizers is added by version.
-LINT=(clang clang-format clang-tidy cppcheck shellcheck codespell python3 flake8 mandoc)
+# libipsec-mb exists for x86-64 alone; without it libcrypto does the work.
+[[ $(uname -m) != x86_64 ]] || PACKAGES[build]+=' libipsec-mb-dev'
 
 usage()
 {
@@ -55,7 +55,7 @@ groups (default: build test guest):
   bench   what scripts/compare.sh draws with
   fuzz    clang, llvm-cov, for scripts/fuzz.sh
   package debhelper, for scripts/package.sh
-  matrix  debootstrap, for scripts/matrix.sh and the test of the package
+  matrix  debootstrap, for scripts/matrix.sh and the tests of the package
   cross-arm64
           what cross-builds for arm64, where dpkg knows that architecture
   coverage
@@ -104,11 +104,13 @@ for arg in "$@"; do
         exit 0
         ;;
     --dry-run) dry_run=yes ;;
-    build | test | guest | bench | fuzz | package | matrix | cross-arm64 | coverage | lint) groups+=("$arg") ;;
     *)
-        printf 'install-deps: "%s" is neither a group nor an option; groups are build, test, guest, bench, fuzz, package, matrix, cross-arm64, coverage, lint\n' \
-            "$arg" >&2
-        exit 2
+        if [[ ! -v PACKAGES[$arg] ]]; then
+            printf 'install-deps: "%s" is neither a group nor an option; groups are %s\n' "$arg" \
+                "$(printf '%s\n' "${!PACKAGES[@]}" | sort | paste -sd ' ')" >&2
+            exit 2
+        fi
+        groups+=("$arg")
         ;;
     esac
 done
@@ -116,19 +118,8 @@ done
 
 wanted=()
 for group in "${groups[@]}"; do
-    case $group in
-    build) wanted+=("${BUILD[@]}") ;;
-    test) wanted+=("${TEST[@]}") ;;
-    guest) wanted+=("${GUEST[@]}") ;;
-    bench) wanted+=("${BENCH[@]}") ;;
-    fuzz) wanted+=("${FUZZ[@]}") ;;
-    package) wanted+=("${PACKAGE[@]}") ;;
-    matrix) wanted+=("${MATRIX[@]}") ;;
-    cross-arm64) wanted+=("${CROSS_ARM64[@]}") ;;
-    coverage) wanted+=("${COVERAGE[@]}") ;;
-    prometheus) wanted+=("${PROMETHEUS[@]}") ;;
-    lint) wanted+=("${LINT[@]}") ;;
-    esac
+    read -r -d '' -a packages <<<"${PACKAGES[$group]}" || true
+    wanted+=("${packages[@]}")
 done
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
