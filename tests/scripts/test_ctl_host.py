@@ -171,10 +171,10 @@ def _(env):
     machine = Machine(env)
     machine.write('proc/77/limits', LIMITS.format(files=1024, locked=65536))
     found = machine.doctor()
-    expect(found, 'open files', 'ok', 'enough for 73 guests')
+    expect(found, 'open files', 'ok', 'enough for 68 guests')
     expect(found, 'locked memory', 'better', 'LimitMEMLOCK=614400')
     machine.guests = [guest(f'vm{i}', machine) for i in range(100)]
-    expect(machine.doctor(), 'open files', 'better', 'needs 1364', 'LimitNOFILE=1364')
+    expect(machine.doctor(), 'open files', 'better', 'needs 1464', 'LimitNOFILE=1464')
     machine.write('proc/meminfo', 'SwapTotal:  0 kB\n')
     expect(machine.doctor(), 'locked memory', 'note', 'no swap')
     machine.write('proc/77/limits', LIMITS.format(files='unlimited', locked='unlimited'))
