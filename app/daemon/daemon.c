@@ -131,7 +131,9 @@ static void handle_signal(void *arg, uint32_t ready)
 	if (info.ssi_signo == SIGHUP) {
 		struct why why;
 
-		if (reload(d, &why) != 0)
+		if (d->opt.config == NULL)
+			LOG(WARNING, "SIGHUP: there is no --config to read again");
+		else if (reload(d, &why) != 0)
 			LOG(ERR, "SIGHUP: nothing has changed: %s", why.text);
 		return;
 	}

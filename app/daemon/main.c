@@ -59,14 +59,13 @@ static int take_eal_options(struct daemon *d, struct eal_words *eal, struct why 
 }
 
 /* Before the first thread, so that all have it and only MAIN gets them. */
-static void block_signals(sigset_t *signals, bool has_config)
+static void block_signals(sigset_t *signals, bool take_sighup)
 {
 	sigemptyset(signals);
 	sigaddset(signals, SIGINT);
 	sigaddset(signals, SIGTERM);
 	sigaddset(signals, SIGUSR1);
-	/* Without a file to read again it has its usual meaning: the terminal is gone. */
-	if (has_config)
+	if (take_sighup)
 		sigaddset(signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -94,7 +93,9 @@ static int serve(struct daemon *d, const struct eal_words *eal)
 	sigset_t signals;
 	int err;
 
-	block_signals(&signals, d->opt.config != NULL);
+	/* With neither a file to read again nor a supervisor, who may think that there is one, it
+	 * has its usual meaning: the terminal is gone. */
+	block_signals(&signals, d->opt.config != NULL || getenv("NOTIFY_SOCKET") != NULL);
 	err = daemon_prepare(d, &why);
 	if (err == 0)
 		err = eal_start(&d->opt, eal->argc, eal->argv, &d->eal, &why);

@@ -220,6 +220,19 @@ static void test_no_socket(void **state)
 	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
 }
 
+/* A supervisor may ask to read again where there is nothing to read: no reason to end. */
+static void test_reload_without_file(void **state)
+{
+	struct fixture *fx = *state;
+
+	run(fx, "poll");
+	wait_for(fx, "READY=1");
+	kill(fx->daemon.pid, SIGHUP);
+	daemon_wait_until_said(&fx->daemon, "SIGHUP: there is no --config to read again");
+	assert_true(socket_answers(fx->daemon.socket[0]));
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+}
+
 #define SUPERVISOR_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -231,6 +244,7 @@ int main(void)
 		SUPERVISOR_TEST(test_stuck_while_asleep),
 		SUPERVISOR_TEST(test_stuck_is_logged),
 		SUPERVISOR_TEST(test_no_socket),
+		SUPERVISOR_TEST(test_reload_without_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
