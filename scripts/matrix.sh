@@ -152,11 +152,10 @@ for phase in "${phases[@]}"; do
         done
         ;;
     table)
-        if [[ $write == yes ]]; then
-            "$here/matrix/table.py" "$results" --write "$top/docs/compatibility.md"
-        else
-            "$here/matrix/table.py" "$results"
-        fi
+        tables=$("$here/matrix/table.py" "$results")
+        printf '%s\n' "$tables"
+        [[ $write == no ]] || printf '%s\n' "$tables" |
+            "$here/doc-section.py" "$top/docs/compatibility.md" 'scripts/matrix.sh --write'
         ;;
     esac
 done

@@ -2,10 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Makes the tables of docs/compatibility.md from what matrix.sh noted.
 
-usage: table.py RESULTS [--write FILE]
-
-Prints them, and with --write puts them into FILE between its two markers; a file without markers
-gets them at its end, and where there is no file one is made.
+usage: table.py RESULTS
 """
 
 import datetime
@@ -14,8 +11,6 @@ import sys
 
 SUITES = ['bookworm', 'trixie', 'sid']
 DEBIAN = {'bookworm': 'Debian 12 (bookworm)', 'trixie': 'Debian 13 (trixie)', 'sid': 'sid'}
-BEGIN = '<!-- scripts/matrix.sh --write: begin -->'
-END = '<!-- scripts/matrix.sh --write: end -->'
 
 
 def read_note(path):
@@ -81,8 +76,7 @@ def cells(results):
 
 
 def document(results):
-    text = [BEGIN, '', f'Made on {datetime.date.today()}.', '', 'x86-64:', '',
-            *builds(results, 'amd64')]
+    text = [f'Made on {datetime.date.today()}.', '', 'x86-64:', '', *builds(results, 'amd64')]
     cross = builds(results, 'arm64')
     if cross:
         text += ['', 'arm64, cross-built; unit tests and daemon are run by qemu-user, the guest is '
@@ -90,31 +84,13 @@ def document(results):
     read = cells(results)
     if read:
         text += ['', 'The QEMU read test (x86-64, split ring):', '', *read]
-    return '\n'.join([*text, '', END])
-
-
-def write(path, text):
-    old = ''
-    if os.path.exists(path):
-        with open(path, encoding='utf-8') as file:
-            old = file.read()
-    if BEGIN in old and END in old:
-        head, _, rest = old.partition(BEGIN)
-        new = head + text + rest.partition(END)[2]
-    else:
-        new = (old.rstrip('\n') + '\n\n' if old else '') + text + '\n'
-    with open(path, 'w', encoding='utf-8') as file:
-        file.write(new)
+    return '\n'.join(text)
 
 
 def main():
-    args = sys.argv[1:]
-    if len(args) not in (1, 3) or (len(args) == 3 and args[1] != '--write'):
+    if len(sys.argv) != 2:
         sys.exit(__doc__)
-    text = document(args[0])
-    print(text)
-    if len(args) == 3:
-        write(args[2], text)
+    print(document(sys.argv[1]))
 
 
 if __name__ == '__main__':
