@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The daemon dies, by kill -9, and is started again: no guest notices more than a pause. The
- * number of times is VRNG_RESTARTS (10); scripts/restarts.sh has more of them, and reads what is
+ * number of times is VRNG_RESTARTS (10); scripts/campaign.sh has more of them, and reads what is
  * printed here.
  */
 #include "daemon.h"

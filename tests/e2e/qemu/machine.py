@@ -30,7 +30,7 @@ PLUG_S = 30
 
 
 def blame_qemu(what):
-    """QEMU does what it should not. The words tell scripts/lifecycle.sh, which says so in
+    """QEMU does what it should not. The words tell scripts/campaign.sh, which says so in
     its table."""
     words = f"QEMU's fault: QEMU {qemu_version()} {what}"
     tap.comment(words)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Linux guests on an unlimited daemon: reads, and all that may interrupt them.
-scripts/lifecycle.sh runs these cases, too."""
+scripts/campaign.sh runs these cases, too."""
 
 import os
 import re

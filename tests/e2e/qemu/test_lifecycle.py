@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What happens to a device in its life, and to its guest, its QEMU and the daemon, while
 the guest reads. (Resets, reboots, stop and cont, and the driver's coming and going are in
-test_guest.py.) scripts/lifecycle.sh runs the long form of it and makes a table."""
+test_guest.py.) scripts/campaign.sh runs the long form of it and makes a table."""
 
 import contextlib
 import os
