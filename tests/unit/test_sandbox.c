@@ -477,6 +477,25 @@ static int enter_crippled(const char *words, long call, int err, enum sandbox_pa
 	_exit(report.parts[part].why_not[0] != '\0' ? 0 : BROKEN);
 }
 
+/* As systemd's unit does: own namespaces, and then no right to make any. */
+static void test_namespaces_of_a_supervisor(void **state)
+{
+	struct sandbox_report report;
+	pid_t pid;
+
+	need(SANDBOX_NAMESPACES);
+	pid = fork();
+	if (pid == 0) {
+		if (unshare(CLONE_NEWNET | CLONE_NEWIPC) != 0)
+			_exit(BROKEN);
+		forbid(SYS_unshare, EPERM);
+		if (enter("on", NULL, &report) != 0)
+			_exit(BROKEN);
+		_exit(report.parts[SANDBOX_NAMESPACES].in_force ? 0 : 1);
+	}
+	assert_int_equal(wait_for(pid), 0);
+}
+
 static void test_parts_that_are_not_to_be_had(void **state)
 {
 	static const struct {
@@ -579,6 +598,7 @@ int main(void)
 		sandbox_test(test_lcore),
 		sandbox_test(test_dumps),
 		sandbox_test(test_namespaces),
+		sandbox_test(test_namespaces_of_a_supervisor),
 		sandbox_test(test_parts_that_are_not_to_be_had),
 		sandbox_test(test_find_user),
 		cmocka_unit_test(test_words),

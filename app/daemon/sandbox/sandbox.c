@@ -152,15 +152,33 @@ static int forbid_dumps(void)
 	return 0;
 }
 
+/* Somebody has done that already, such as systemd: there is a loopback alone, and the queues are
+ * not those that the kernel began with, whose number is always the same (PROC_IPC_INIT_INO). */
+static bool is_apart(void)
+{
+	FILE *devices = fopen("/proc/self/net/dev", "re");
+	char line[256], ipc[32] = "";
+	bool alone = devices != NULL;
+
+	while (alone && fgets(line, sizeof(line), devices) != NULL)
+		alone = strchr(line, '|') != NULL || strstr(line, " lo:") != NULL;
+	if (devices != NULL)
+		fclose(devices);
+	return alone && readlink("/proc/self/ns/ipc", ipc, sizeof(ipc) - 1) > 0 &&
+	       strcmp(ipc, "ipc:[4026531839]") != 0;
+}
+
 /* No network, and none of the System V and POSIX queues of others. */
 static int leave_namespaces(void)
 {
 	const char *notify = getenv("NOTIFY_SOCKET");
+	int err;
 
 	/* An abstract socket is in its network's namespace. */
 	if (notify != NULL && notify[0] == '@')
 		return -EADDRINUSE;
-	return unshare(CLONE_NEWNET | CLONE_NEWIPC) == 0 ? 0 : -errno;
+	err = unshare(CLONE_NEWNET | CLONE_NEWIPC) == 0 ? 0 : -errno;
+	return err == -EPERM && is_apart() ? 0 : err;
 }
 
 int sandbox_begin(const struct sandbox_options *so, struct sandbox_report *report, struct why *why)
