@@ -118,6 +118,8 @@ fi
 ((${#phases[@]})) || phases=("${PHASES[@]}")
 
 results=$work/results
+# shellcheck source=scripts/root.sh
+source "$here/root.sh"
 # shellcheck source=scripts/matrix/root.sh
 source "$here/matrix/root.sh"
 # shellcheck source=scripts/matrix/steps.sh

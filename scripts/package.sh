@@ -17,6 +17,7 @@ out=$work
 suite=bookworm
 test=no
 guest=no
+boot=no
 fresh=no
 
 usage()
@@ -33,8 +34,11 @@ of scripts/install-deps.sh build package. It is left in build-package/.
                 read bytes from it with the bench, and remove it again
   --guest       with --test: and let it serve a QEMU guest of this machine (needs
                 scripts/guest-image.sh build/guest)
-  --suite NAME  the Debian of --test, which must be this machine's ($suite)
-  --fresh       make that anew
+  --boot        then, as root, boot another one, with systemd (in build-package/boot), in
+                QEMU, and see there whether the units do what they say: start, reload,
+                watchdog, sandbox, instances, stop, upgrade, removal; prints TAP
+  --suite NAME  the Debian of --test and --boot, which must be this machine's ($suite)
+  --fresh       make these anew
   -h, --help    this text
 USAGE
 }
@@ -67,6 +71,7 @@ while (($#)); do
         ;;
     --test) test=yes ;;
     --guest) guest=yes ;;
+    --boot) boot=yes ;;
     --fresh) fresh=yes ;;
     *) usage_error "\"$1\" is not an option" ;;
     esac
@@ -135,47 +140,23 @@ build()
     printf 'package: %s\n' "$deb"
 }
 
-# A minimal Debian in $work/root.
-make_root()
+# Runs a step in namespaces of its own: mounts, and what runs in there, end with it.
+step()
 {
-    local root=$1
-
-    [[ $fresh == no ]] || rm -rf "$root"
-    [[ ! -f $root/.made ]] || return 0
-    command -v debootstrap >/dev/null ||
-        die 'debootstrap is missing: scripts/install-deps.sh matrix installs it'
-    printf 'package: making a minimal Debian in %s\n' "$root"
-    rm -rf "$root"
-    mkdir -p "$root"
-    debootstrap --variant=minbase "$suite" "$root" >"$out/root.log" 2>&1 ||
-        die "debootstrap cannot make $root: see $out/root.log"
-    # Nothing is started in there.
-    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
-    chmod 755 "$root/usr/sbin/policy-rc.d"
-    touch "$root/.made"
-}
-
-test_package()
-{
-    local root=$work/root
-
-    ((EUID == 0)) || die '--test needs root, for chroot'
-    make_root "$root"
-    cp "$deb" "$root/tmp/package.deb"
-    cp "$here/package/in-root.sh" "$root/tmp/in-root.sh"
-    # Mounts, and what runs in there, end with the command.
-    # shellcheck disable=SC2016
-    unshare --mount --pid --fork --kill-child sh -ec '
-        mount -t proc proc "$1/proc"
-        mount --rbind /dev "$1/dev"
-        mount --rbind /sys "$1/sys"
-        exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-            DEBIAN_FRONTEND=noninteractive ${http_proxy:+http_proxy="$http_proxy"} \
-            chroot "$1" bash /tmp/in-root.sh /tmp/package.deb' sh "$root"
-    [[ $guest == no ]] || unshare --mount --pid --fork --kill-child \
-        "$here/package/with-guest.sh" "$root" "$deb" "$top/build/guest"
+    unshare --mount --pid --fork --kill-child "$here/package/$1" "${@:2}"
 }
 
 [[ $guest == no || $test == yes ]] || usage_error '--guest goes with --test'
+[[ $test$boot == nono ]] || ((EUID == 0)) || die '--test and --boot need root, for chroot'
 build
-[[ $test == no ]] || test_package
+[[ $fresh == no ]] || rm -rf "${work:?}"/{root,boot}
+if [[ $test == yes ]]; then
+    step install.sh "$work/root" "$suite" "$deb"
+    [[ $guest == no ]] || step guest.sh "$work/root" "$deb" "$top/build/guest"
+fi
+if [[ $boot == yes ]]; then
+    # Whether KVM works here is found out with a guest.
+    "$here/guest-image.sh" "$top/build/guest"
+    mkdir -p "$work/boot"
+    step boot.sh "$work/boot" "$suite" "$deb" "$("$here/guest-accel.sh" "$top/build/guest")"
+fi

@@ -41,16 +41,16 @@ build_suite()
     rm -rf "$dir"
     {
         printf 'suite=%s\narch=%s\n' "$suite" "$arch"
-        printf 'compiler=%s\n' "$(in_root "$root" "$compiler" -dumpfullversion)"
+        printf 'compiler=%s\n' "$(in_suite "$root" "$compiler" -dumpfullversion)"
         printf 'dpdk=%s\n' "$(upstream_version "$root" "libdpdk-dev$suffix")"
         printf 'openssl=%s\n' "$(upstream_version "$root" "libssl-dev$suffix")"
         [[ $arch == arm64 ]] ||
             printf 'ipsec_mb=%s\nqemu=%s\n' "$(upstream_version "$root" libipsec-mb-dev)" \
-                "$(in_root "$root" qemu-system-x86_64 --version | qemu_version)"
+                "$(in_suite "$root" qemu-system-x86_64 --version | qemu_version)"
     } >"$note"
 
-    if ! in_root "$root" meson setup "$dir" "$top" -Dwerror=true "${setup[@]}" >"$log" 2>&1 ||
-        ! in_root "$root" ninja -k 0 -C "$dir" >>"$log" 2>&1; then
+    if ! in_suite "$root" meson setup "$dir" "$top" -Dwerror=true "${setup[@]}" >"$log" 2>&1 ||
+        ! in_suite "$root" ninja -k 0 -C "$dir" >>"$log" 2>&1; then
         printf 'build=fail: %s\n' "$(reason_in "$log")" >>"$note"
         printf 'does not compile; see %s\n' "$log"
         return 1
@@ -58,7 +58,7 @@ build_suite()
     printf 'build=pass\n' >>"$note"
     sed -n 's/^ *DPDK *: /link=/p' "$log" | sed 's/=.*, /=/' >>"$note"
 
-    in_root "$root" meson test -C "$dir" --no-rebuild --print-errorlogs --suite unit \
+    in_suite "$root" meson test -C "$dir" --no-rebuild --print-errorlogs --suite unit \
         --timeout-multiplier "$patience" >>"$log" 2>&1 || status=$?
     "$here/count-tests.py" "$dir:$status" >"$dir/tests.txt" || status=1
     count=$(tail -n 1 "$dir/tests.txt")
@@ -83,7 +83,7 @@ make_guest()
     note=$results/guest.$suite
     [[ -f $root/.made ]] || die "no $suite yet: run the phase \"roots\" first"
     mkdir -p "$dir"
-    if ! in_root "$root" "$here/guest-image.sh" "$dir" >"$log" 2>&1; then
+    if ! in_suite "$root" "$here/guest-image.sh" "$dir" >"$log" 2>&1; then
         printf 'guest=fail: %s\n' "$(reason_in "$log")" >"$note"
         printf 'matrix: no guest with the kernel of %s; see %s\n' "$suite" "$log"
         return 1
@@ -157,8 +157,8 @@ run_cell()
     write_wrapper "$bin/dpdk-vhost-rng" "$root" "${emulator[@]}" \
         "${root%/root}/build/app/daemon/dpdk-vhost-rng"
     write_wrapper "$bin/qemu-system-x86_64" "$(root_of "$qemu")" /usr/bin/qemu-system-x86_64
-    mount_root "$root"
-    mount_root "$(root_of "$qemu")"
+    mount_suite "$root"
+    mount_suite "$(root_of "$qemu")"
     outcome=$(PATH=$bin:$PATH VRNG_DAEMON=$bin/dpdk-vhost-rng \
         VRNG_GUEST_DIR=$work/$kernel-amd64/guest read_test "$log") || true
     printf 'cell=%s\n' "$outcome" >"$note"
