@@ -213,7 +213,7 @@ static int measure_waking(struct limits *limits)
 {
 	struct sleeper s = {.fd = eventfd(0, EFD_CLOEXEC)};
 	struct histogram *h = calloc(1, sizeof(*h));
-	pthread_t thread;
+	pthread_t thread = 0;
 	int err = s.fd < 0 ? -errno : h == NULL ? -ENOMEM : 0;
 
 	if (err == 0)
@@ -235,7 +235,7 @@ int limits_measure(
 {
 	uint64_t work = (uint64_t)size_bytes * depth;
 	struct job job = {.size_bytes = size_bytes, .depth = depth, .limits = limits};
-	pthread_t thread;
+	pthread_t thread = 0;
 	int err;
 
 	*limits = (struct limits){.cpu = cpu, .source = source};
