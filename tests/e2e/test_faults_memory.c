@@ -19,12 +19,13 @@
 
 /* Starting */
 
-/* @return  -1: it serves; else its exit status */
+/* The start is over when it says so: its sockets answer before that. @return  -1: it serves; else
+ * its exit status */
 static int serve_or_end(struct stage *st)
 {
 	int64_t deadline_ms = now_ms() + LIVENESS_MS;
 
-	while (!socket_answers(st->daemon.socket[0])) {
+	while (!daemon_said(&st->daemon, "vhost-rng: serving")) {
 		int status = daemon_wait(&st->daemon, 0);
 
 		if (status != -1)
@@ -33,6 +34,7 @@ static int serve_or_end(struct stage *st)
 			fail_msg("it neither serves nor ends");
 		sleep_ms(2);
 	}
+	assert_true(socket_answers(st->daemon.socket[0]));
 	return -1;
 }
 
