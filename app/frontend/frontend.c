@@ -71,8 +71,11 @@ int frontend_create(const struct frontend_cfg *cfg, struct frontend **out)
 	struct frontend *fe = calloc(1, sizeof(*fe));
 	int err;
 
-	if (fe == NULL)
+	if (fe == NULL) {
+		if (cfg->socket_path == NULL)
+			close(cfg->connection);
 		return -ENOMEM;
+	}
 	fe->timeout_ms = cfg->timeout_ms > 0 ? cfg->timeout_ms : DEFAULT_TIMEOUT_MS;
 	if (cfg->socket_path == NULL)
 		fe->fd = cfg->connection;

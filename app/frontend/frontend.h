@@ -32,7 +32,8 @@ struct frontend;
 
 struct frontend_cfg {
 	const char *socket_path; /* NULL: there is a connection already */
-	int connection; /* that one, from listener_accept(); frontend_destroy() closes it */
+	int connection; /* that one, from listener_accept(); it is closed with the front-end, or
+			   when that cannot be made */
 	int timeout_ms; /* of each connect, send and receive; 0: 5000 */
 };
 

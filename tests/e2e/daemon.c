@@ -78,7 +78,7 @@ static void become_daemon(const struct daemon *d, const char *program, const cha
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	use_all_cpus();
-	for (unsigned i = 0; i + 2 < MAX_ARGS && args[i] != NULL; i++)
+	for (unsigned i = 0; args[i] != NULL; i++)
 		argv[i + 1] = args[i];
 	fd = open(d->out, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	dup2(fd, STDOUT_FILENO);
@@ -94,10 +94,13 @@ static void become_daemon(const struct daemon *d, const char *program, const cha
 void daemon_run(struct daemon *d, const char *const *args)
 {
 	const char *program = getenv("VRNG_DAEMON");
+	unsigned n = 0;
 
 	assert_int_equal(d->pid, 0);
 	if (program == NULL)
 		fail_msg("VRNG_DAEMON does not name the program to test");
+	while (args[n] != NULL)
+		assert_true(++n + 1 < MAX_ARGS);
 	d->pid = fork();
 	if (d->pid == 0)
 		become_daemon(d, program, args);
@@ -142,8 +145,10 @@ void daemon_start(struct daemon *d, unsigned nr_sockets, const char *const *more
 		args[n++] = "--idle";
 		args[n++] = getenv("VRNG_IDLE");
 	}
-	while (more != NULL && *more != NULL && n + 2 < MAX_ARGS)
-		args[n++] = *more++;
+	for (; more != NULL && *more != NULL; more++) {
+		assert_true(n + 2 < MAX_ARGS);
+		args[n++] = *more;
+	}
 	daemon_run(d, args);
 	for (unsigned i = 0; i < nr_sockets; i++) {
 		while (!socket_answers(d->socket[i])) {

@@ -129,6 +129,12 @@ def _(env):
     assert total['latency_ns']['samples'] == total['measured']['requests']
 
 
+@suite.case('a word that JSON has no room for')
+def _(env):
+    result = run_json('--self', '--count', '10', '--source', os.fsdecode(b'/\xff'))
+    assert result['command'][-2:] == ['--source', '(not UTF-8)'], result['command']
+
+
 @suite.case('its own back-end, packed, chains')
 def _(env):
     result = run_json('--self', '--depth', '5', '--count', '10000', '--chain', '3', '--size', '100',
