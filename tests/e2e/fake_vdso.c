@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Preloaded into the daemon: another getrandom() than the vDSO's, as FAKE_VDSO says: "absent", or a
- * number of bytes after which it gives zeros.
+ * Preloaded into the daemon: another getrandom() than the vDSO's, as FAKE_VDSO says: "absent"; a
+ * number of bytes after which it gives zeros; or a file, while whose first byte is not 0 it does.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #ifdef __aarch64__
 #define VERSION "GLIBC_2.17"
@@ -18,10 +20,31 @@
 #endif
 
 static uint64_t given;
+static const uint8_t *file;
+
+/* While files can be opened. */
+static void map_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *mem = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (mem == MAP_FAILED)
+		abort();
+	close(fd);
+	file = mem;
+}
+
+/* How many bytes from the first one on are random. */
+static uint64_t good_bytes(void)
+{
+	if (file == NULL)
+		return strtoull(getenv("FAKE_VDSO"), NULL, 0);
+	return __atomic_load_n(file, __ATOMIC_RELAXED) == 0 ? UINT64_MAX : 0;
+}
 
 static ssize_t fake(void *buf, size_t len_bytes, unsigned flags, void *state, size_t state_bytes)
 {
-	uint64_t good = strtoull(getenv("FAKE_VDSO"), NULL, 0), at;
+	uint64_t good = good_bytes(), at;
 	uint32_t *params = state;
 
 	if (buf == NULL && state_bytes == ~(size_t)0) {
@@ -42,8 +65,11 @@ void *dlsym(void *handle, const char *name)
 {
 	void *(*next)(void *, const char *);
 
-	if (strstr(name, "_getrandom") != NULL)
+	if (strstr(name, "_getrandom") != NULL) {
+		if (getenv("FAKE_VDSO")[0] == '/' && file == NULL)
+			map_file(getenv("FAKE_VDSO"));
 		return strcmp(getenv("FAKE_VDSO"), "absent") == 0 ? NULL : (void *)fake;
+	}
 	*(void **)&next = dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.34");
 	if (next == NULL)
 		*(void **)&next = dlvsym(RTLD_NEXT, "dlsym", VERSION);

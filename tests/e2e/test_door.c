@@ -8,6 +8,7 @@
 #include "stream.h"
 #include "util.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,18 +54,23 @@ static void up(struct fixture *fx, const char *door, const char *const *args)
 	guest_connect(&fx->guest, fx->daemon.socket[0]);
 }
 
-/* One request's answer. @return false when there is none */
-static bool get(struct fixture *fx, uint8_t *buf, int limit_ms)
+/* The answer to a request of so many bytes. @return false when there is none */
+static bool get_some(struct fixture *fx, uint8_t *buf, uint32_t len_bytes, int limit_ms)
 {
 	struct driver_used used;
 
 	if (fx->guest.drv.nr_offered == 0)
-		guest_request(&fx->guest, fx->gpa, BUF_BYTES, 0);
+		guest_request(&fx->guest, fx->gpa, len_bytes, 0);
 	if (!guest_take(&fx->guest, &used, limit_ms))
 		return false;
 	memset(buf, 0xff, BUF_BYTES);
 	assert_int_equal(guest_ram_read(&fx->guest.ram, fx->gpa, buf, used.len_bytes), 0);
 	return true;
+}
+
+static bool get(struct fixture *fx, uint8_t *buf, int limit_ms)
+{
+	return get_some(fx, buf, BUF_BYTES, limit_ms);
 }
 
 /* Zeros in a row, which chance does not bring. */
@@ -107,6 +113,46 @@ static void test_turns_to_zeros(void **state)
 		sleep_ms(50);
 	}
 	daemon_assert_alive(&fx->daemon);
+}
+
+static void take_small(struct fixture *fx, unsigned n)
+{
+	uint8_t buf[BUF_BYTES];
+
+	for (unsigned i = 0; i < n; i++) {
+		assert_true(get_some(fx, buf, 64, LIVENESS_MS));
+		assert_no_zeros(buf);
+	}
+}
+
+/* From now on the door gives zeros, or does not. */
+static void give_zeros(struct fixture *fx, bool zeros)
+{
+	uint8_t byte = zeros;
+	int fd = open(fx->daemon.source, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, &byte, 1, 0), 1);
+	close(fd);
+}
+
+/*
+ * It turns to zeros and back, while a guest asks for little: what was drawn before is still there,
+ * and leaves little room for what is drawn when it is tried again, after a second.
+ */
+static void test_comes_back(void **state)
+{
+	struct fixture *fx = *state;
+
+	write_file(fx->daemon.source, "", 1);
+	up(fx, fx->daemon.source, NULL);
+	take_small(fx, 1000);
+	for (unsigned i = 0; i < 2; i++) {
+		give_zeros(fx, true);
+		take_small(fx, 8);
+		give_zeros(fx, false);
+		sleep_ms(1200);
+		take_small(fx, 40);
+	}
 }
 
 /* The next source serves then, from its start. */
@@ -154,6 +200,7 @@ int main(void)
 	const struct CMUnitTest with_a_fake[] = {
 		DOOR_TEST(test_absent),
 		DOOR_TEST(test_turns_to_zeros),
+		DOOR_TEST(test_comes_back),
 		DOOR_TEST(test_next_source_serves),
 		DOOR_TEST(test_path_names_another_source),
 	};

@@ -69,7 +69,9 @@ void tap_refill(void *tap, size_t want_bytes)
 	struct tap *t = tap;
 	uint64_t now;
 
-	if (!__atomic_load_n(t->kernel_serves, __ATOMIC_RELAXED))
+	/* Nearly full it is fed no more: an intake wants room for its start-up test. */
+	if (RING_BYTES - byte_ring_fill(&t->ring) < HEALTH_STARTUP_SAMPLES ||
+		!__atomic_load_n(t->kernel_serves, __ATOMIC_RELAXED))
 		return;
 	now = clock_now_ns();
 	if (now < t->intake.retry_ns)
