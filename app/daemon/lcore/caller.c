@@ -1,54 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "lcore/caller.h"
 
+#include "lcore/eventfd_check.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/aio_abi.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-struct caller {
-	aio_context_t ctx;
-	int flaw; /* not 0: there is no 'ctx' */
-	int null_fd;
-	unsigned n_completed; /* that were not fetched yet */
-	struct iocb read;     /* of no bytes of /dev/null */
-};
-
-int caller_create(struct caller **caller)
+int caller_init(struct caller *c)
 {
-	struct caller *c = calloc(1, sizeof(*c));
-
-	if (c == NULL)
-		return -ENOMEM;
-	c->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	*c = (struct caller){.null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC)};
 	if (c->null_fd < 0 || syscall(SYS_io_setup, 2 * CALLER_BATCH, &c->ctx) != 0)
 		c->flaw = -errno;
 	c->read.aio_fildes = (uint32_t)c->null_fd;
 	c->read.aio_lio_opcode = IOCB_CMD_PREAD;
 	c->read.aio_flags = IOCB_FLAG_RESFD;
-	*caller = c;
-	return 0;
+	return c->flaw;
 }
 
-void caller_destroy(struct caller *c)
+void caller_fini(struct caller *c)
 {
-	if (c == NULL)
-		return;
 	if (c->flaw == 0)
 		syscall(SYS_io_destroy, c->ctx);
 	if (c->null_fd >= 0)
 		close(c->null_fd);
-	free(c);
-}
-
-int caller_flaw(const struct caller *c)
-{
-	return c->flaw;
 }
 
 static int write_to(int fd)
@@ -92,13 +70,5 @@ int caller_call(struct caller *c, int fd)
 
 bool caller_can_call(int fd)
 {
-	char path[32], target[32];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	len = readlink(path, target, sizeof(target) - 1);
-	if (len < 0)
-		return true;
-	target[len] = '\0';
-	return strcmp(target, "anon_inode:[eventfd]") == 0;
+	return eventfd_check(fd) != -EINVAL;
 }

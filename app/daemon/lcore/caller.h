@@ -23,23 +23,27 @@
  * Thread safety: none; a caller is one thread's, but for its creation and end.
  */
 
+#include <linux/aio_abi.h>
 #include <stdbool.h>
 
 #define CALLER_BATCH 32
 
-struct caller;
-
-/** @return 0 or a negative errno */
-int caller_create(struct caller **caller);
+struct caller {
+	aio_context_t ctx;
+	int flaw; /* not 0: there is no 'ctx' */
+	int null_fd;
+	unsigned n_completed; /* that were not fetched yet */
+	struct iocb read;     /* of no bytes of /dev/null */
+};
 
 /**
- * @return  0; else why it may come to wait: -EAGAIN when fs.aio-max-nr is used up, -ENOSYS or
- * -EPERM where there is no io_setup(2)
+ * @return  0; else why it may come to wait, and it can be used all the same: -EAGAIN when
+ *          fs.aio-max-nr is used up, -ENOSYS or -EPERM where there is no io_setup(2)
  */
-int caller_flaw(const struct caller *c);
+int caller_init(struct caller *c);
 
-/** NULL is fine. */
-void caller_destroy(struct caller *c);
+/** Context: its thread runs no more. */
+void caller_fini(struct caller *c);
 
 /**
  * Add 1 to an eventfd.

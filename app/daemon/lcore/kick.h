@@ -12,13 +12,14 @@
  * have to be read, and one that is always readable would wake for ever.)
  * A front-end that writes all the time wakes the lcore in vain a few times; then it is not
  * heard for a while, a longer one each time, and its ring is looked at when the while is over.
+ *
+ * 'epoll' is the lcore's, for the guests that it hears.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Guests that cannot be heard are looked at so often while the lcore blocks. */
-#define KICK_LOOK_NS UINT64_C(1000000)
+struct guest;
 
 /** LCORE: rw while attached; VHOST: rw while detached. */
 struct kick {
@@ -31,5 +32,19 @@ struct kick {
 
 /** Set before the guest is attached. @param fd  any descriptor, or -1. Context: VHOST. */
 void kick_init(struct kick *k, int fd);
+
+/**
+ * The lcore is about to block: listen to an attached guest, if that may be.
+ *
+ * @return  when to look at its ring all the same; UINT64_MAX: it is heard
+ * Context: LCORE.
+ */
+uint64_t kick_listen(int epoll, struct guest *g, uint64_t now_ns);
+
+/** 'epoll' is readable: hear who kicked. Context: LCORE. */
+void kick_hear(int epoll, uint64_t now_ns);
+
+/** Listen to a guest no more. Context: LCORE. */
+void kick_forget(int epoll, struct guest *g);
 
 #endif

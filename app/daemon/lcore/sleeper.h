@@ -3,7 +3,7 @@
 #define VRNG_SLEEPER_H
 
 /*
- * How one lcore rests when there is nothing to do: what idle.h says, done.
+ * How one lcore rests when there is nothing to do: what idle.h says, done. A part of its worker.
  *
  * An lcore that sleeps or blocks is woken by its bell (a call, a reseed; bytes, if guests wait for
  * them), when something is due, and if it blocks also by the kicks of its guests (kick.h). Kicks
@@ -13,25 +13,14 @@
  * Thread safety: the lcore's own, but for the bell and the statistics.
  */
 
-#include "guest.h"
 #include "idle.h"
 #include "latency.h"
 #include "lcore/bell.h"
-#include "lcore/roster.h"
 
-struct sleeper;
+#include <stddef.h>
 
-struct sleeper_config {
-	struct idle_config idle;
-	bool shared_cpu;	 /* yield instead of spinning */
-	struct entropy *entropy; /* of the lcore */
-	size_t low_bytes;	 /* with less in its byte ring, the producer is woken */
-	struct bell *ring_bell;	 /* by this; NULL: it needs no waking */
-
-	/* Does anybody want something of the lcore, that rings the bell for it? Context: LCORE. */
-	bool (*is_wanted)(const void *arg);
-	const void *arg;
-};
+struct worker;
+struct worker_config;
 
 /** How late an lcore runs that was asleep. LCORE: rw, others: ro by stats_read(). */
 struct sleeper_latency {
@@ -39,39 +28,38 @@ struct sleeper_latency {
 	struct latency timer; /* after the time that it wanted to sleep to */
 };
 
+struct sleeper {
+	/* Fixed when it is created */
+	int epoll;		/* of the kick descriptors of those guests that are heard */
+	size_t low_bytes;	/* with less in its byte ring, the producer is woken */
+	struct bell *ring_bell; /* by this */
+	bool can_monitor, can_pause;
+
+	struct bell bell; /* whoever wants something of the lcore rings it afterwards */
+
+	/* LCORE: rw */
+	struct idle idle; /* 'stats' others: ro by stats_read() */
+	unsigned spins;	  /* before the clock is read again */
+	uint64_t woke_ns; /* when it was asleep last, up to when */
+	struct sleeper_latency latency;
+};
+
 /** @return 0 or a negative errno. Context: MAIN. */
-int sleeper_create(const struct sleeper_config *cfg, struct sleeper **sleeper);
+int sleeper_create(const struct worker_config *cfg, struct sleeper **sleeper);
 
 /** NULL is fine. Context: MAIN, when the lcore does not run. */
 void sleeper_destroy(struct sleeper *s);
 
-/** Whoever wants something of the lcore rings it afterwards. */
-struct bell *sleeper_bell(struct sleeper *s);
-
-/** For stats_read(). */
-const struct idle_stats *sleeper_stats(const struct sleeper *s);
-
-const struct sleeper_latency *sleeper_latency(const struct sleeper *s);
-
-/** When it was asleep last, up to when. Context: LCORE. */
-uint64_t sleeper_woke_ns(const struct sleeper *s);
-
 /** The lcore's thread begins. Context: LCORE. */
-void sleeper_begin(struct sleeper *s);
-
-/** Something was done. A plain store. Context: LCORE. */
-void sleeper_busy(struct sleeper *s);
+void sleeper_begin(void);
 
 /**
  * A whole sweep found nothing to do: rest as long as is right, and return for the next sweep.
  *
- * @param starved  guests wait for bytes
- * @param due_ns   of clock_now_ns(): when there will be something to do; UINT64_MAX: not known of
+ * @param w       that has a sleeper; guests wait for bytes if its supply has sharers
+ * @param due_ns  of clock_now_ns(): when there will be something to do; UINT64_MAX: not known of
  * Context: LCORE.
  */
-void sleeper_rest(struct sleeper *s, const struct roster *r, bool starved, uint64_t due_ns);
-
-/** A guest is taken away: listen no more. Context: LCORE. */
-void sleeper_forget(struct sleeper *s, struct guest *g);
+void sleeper_rest(struct worker *w, uint64_t due_ns);
 
 #endif

@@ -2,26 +2,20 @@
 #include "lcore/worker_loop.h"
 
 #include "clock.h"
-#include "lcore/caller.h"
 #include "lcore/sleeper.h"
 #include "lcore/times.h"
-#include "sandbox/sandbox.h"
 #include "vhost/guard.h"
 
-#include <rte_config.h>
-#include <rte_pause.h>
-
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 
 /* Watches ahead of the one that is looked at: their rings' words are on the way then. */
 #define PREFETCH 8
 
-static void notify(struct worker *w, struct guest *g)
+void worker_notify(struct worker *w, struct guest *g)
 {
 	/* Anything but a kernel without memory will not get better by asking again. */
-	if (g->call_fd >= 0 && caller_call(w->caller, g->call_fd) == -EAGAIN)
+	if (g->call_fd >= 0 && caller_call(&w->caller, g->call_fd) == -EAGAIN)
 		return;
 	stats_add(&g->dev.stats.calls, g->call_fd >= 0);
 	g->dev.call_owed = false;
@@ -34,7 +28,7 @@ static inline uint64_t since_ns(const struct worker *w)
 
 	if (__builtin_expect(since == 0, 1) || w->sleeper == NULL)
 		return since;
-	return sleeper_woke_ns(w->sleeper) > since ? sleeper_woke_ns(w->sleeper) : since;
+	return w->sleeper->woke_ns > since ? w->sleeper->woke_ns : since;
 }
 
 /* Leave a guest alone until it is attached anew. */
@@ -55,7 +49,7 @@ static bool turn(struct worker *w, unsigned i)
 
 	w->turns++;
 	if (g->dev.call_owed)
-		notify(w, g);
+		worker_notify(w, g);
 	if (__builtin_expect(waited || r == RNG_WAIT, 0))
 		times_wait(g, r == RNG_WAIT);
 	since = since_ns(w);
@@ -74,64 +68,12 @@ static bool turn(struct worker *w, unsigned i)
 	return r == RNG_SERVED;
 }
 
-static void count_attached(struct worker *w, int n)
-{
-	__atomic_store_n(&w->n_attached, w->n_attached + (unsigned)n, __ATOMIC_RELAXED);
-}
-
-static void change_terms(struct worker *w)
-{
-	for (unsigned i = 0; i < w->n_changes; i++) {
-		const struct worker_change *c = &w->changes[i];
-
-		budget_change(&w->bytes, &c->guest->dev.bytes, &c->bytes, c->from_period);
-		budget_change(&w->requests, &c->guest->dev.requests, &c->requests, c->from_period);
-	}
-	/* They may be the first that have a limit. */
-	roster_unpark(&w->roster);
-}
-
 /* Do what a caller asks. False: stop. */
 static bool answer_call(struct worker *w)
 {
-	struct guest *g = w->arg;
-	bool go_on = true;
-
-	switch (w->op) {
-	case CALL_JOIN:
-		budget_join(&w->bytes, &g->dev.bytes);
-		budget_join(&w->requests, &g->dev.requests);
-		break;
-	case CALL_LEAVE:
-		budget_leave(&w->bytes, &g->dev.bytes);
-		budget_leave(&w->requests, &g->dev.requests);
-		break;
-	case CALL_ATTACH:
-		roster_add(&w->roster, g);
-		count_attached(w, 1);
-		break;
-	case CALL_DETACH:
-		roster_remove(&w->roster, g);
-		if (w->sleeper != NULL)
-			sleeper_forget(w->sleeper, g);
-		rng_device_stop(&g->dev, &w->supply);
-		times_wait(g, false);
-		if (g->dev.call_owed)
-			notify(w, g);
-		count_attached(w, -1);
-		break;
-	case CALL_CHANGE:
-		change_terms(w);
-		break;
-	case CALL_CONFINE:
-		w->confine_error = sandbox_enter_lcore();
-		break;
-	case CALL_STOP:
-		go_on = false;
-		break;
-	}
+	w->task(w, w->arg);
 	__atomic_store_n(&w->answer, w->call, __ATOMIC_RELEASE);
-	return go_on;
+	return !w->stop;
 }
 
 /* Others asked for something. That it is taken is the answer to a poke. */
@@ -216,17 +158,6 @@ static uint64_t due_ns(const struct worker *w)
 	return next < UINT64_MAX - w->epoch_ns ? next + w->epoch_ns : UINT64_MAX;
 }
 
-/* There was nothing to do. */
-static void rest(struct worker *w)
-{
-	if (w->sleeper != NULL)
-		sleeper_rest(w->sleeper, &w->roster, w->supply.sharers > 0, due_ns(w));
-	else if (w->shared_cpu)
-		sched_yield();
-	else
-		rte_pause();
-}
-
 static void sweep(struct worker *w)
 {
 	bool busy;
@@ -245,10 +176,14 @@ static void sweep(struct worker *w)
 	w->starved = 0;
 	w->supply.busy = w->turns;
 	w->turns = 0;
-	if (!busy)
-		rest(w);
-	else if (w->sleeper != NULL)
-		sleeper_busy(w->sleeper);
+	if (w->sleeper == NULL) {
+		if (!busy)
+			worker_spin(w);
+	} else if (busy) {
+		idle_busy(&w->sleeper->idle);
+	} else {
+		sleeper_rest(w, due_ns(w));
+	}
 	if (__builtin_expect(usage_end(&w->usage, busy), 0))
 		usage_close(&w->usage, busy, clock_now_ns());
 }
@@ -261,7 +196,7 @@ int worker_loop(void *worker)
 	snprintf(name, sizeof(name), "vrng-lcore-%u", w->lcore);
 	pthread_setname_np(pthread_self(), name);
 	if (w->sleeper != NULL)
-		sleeper_begin(w->sleeper);
+		sleeper_begin();
 	do {
 		sweep(w);
 	} while (!is_called(w) || answer_call(w));

@@ -3,27 +3,22 @@
 #define VRNG_WORKER_LOOP_H
 
 /*
- * What a worker is, and what its lcore does all day. A part of worker.c, which is what others call.
+ * What a worker is, and what its lcore does all day. For the parts of a worker: worker.c,
+ * worker_calls.c and sleeper.c; others have worker.h.
  *
  * Thread safety: as the fields say.
  */
 
-#include "idle.h"
+#include "lcore/caller.h"
 #include "lcore/roster.h"
 #include "lcore/worker.h"
 #include "usage.h"
 
-#include <pthread.h>
+#include <rte_config.h>
+#include <rte_pause.h>
 
-enum call_op {
-	CALL_JOIN,
-	CALL_LEAVE,
-	CALL_ATTACH,
-	CALL_DETACH,
-	CALL_CHANGE,
-	CALL_CONFINE,
-	CALL_STOP
-};
+#include <pthread.h>
+#include <sched.h>
 
 struct nonce {
 	uint8_t random[32];
@@ -37,7 +32,7 @@ struct worker {
 	uint64_t epoch_ns;
 	struct sleeper *sleeper; /* NULL: it always polls */
 	struct nonce nonce;
-	struct caller *caller;	     /* LCORE: rw, while it runs */
+	struct caller caller;	     /* LCORE: rw, while it runs */
 	struct keystream *keystream; /* LCORE: rw, while it runs; NULL: no DRBG */
 
 	/* LCORE: rw */
@@ -49,6 +44,7 @@ struct worker {
 	unsigned starved;     /* guests that found no bytes in this sweep */
 	unsigned turns;	      /* in this sweep */
 	uint32_t hits_seen;   /* guard_hits() when it was last looked after */
+	bool stop;	      /* the loop ends */
 	struct usage usage;   /* what its time goes to; 'busy_ns', 'other_ns' others: ro */
 
 	/* LCORE: rw, VHOST: ro */
@@ -57,11 +53,8 @@ struct worker {
 	/* A call to the lcore. MAIN, VHOST: rw under call_lock; LCORE: ro while call != answer */
 	pthread_mutex_t call_lock;
 	bool running;
-	enum call_op op;
-	struct guest *arg;
-	const struct worker_change *changes; /* of CALL_CHANGE */
-	unsigned n_changes;
-	int confine_error;	      /* LCORE: rw, of CALL_CONFINE */
+	void (*task)(struct worker *w, void *arg);
+	void *arg;
 	_Alignas(64) uint32_t call;   /* MAIN, VHOST: rw, LCORE: ro */
 	uint32_t asked;		      /* MAIN, VHOST: set bits, LCORE: clears them */
 	_Alignas(64) uint32_t answer; /* LCORE: rw, MAIN, VHOST: ro */
@@ -77,7 +70,25 @@ static inline bool is_called(const struct worker *w)
 	return __atomic_load_n(&w->call, __ATOMIC_ACQUIRE) != w->answer;
 }
 
-/** The polling loop, until CALL_STOP: what the EAL launches. Context: LCORE. @return 0 */
+/** Does anybody want something of the lcore, that rings the bell for it? Context: LCORE. */
+static inline bool is_wanted(const struct worker *w)
+{
+	return is_called(w) || __atomic_load_n(&w->asked, __ATOMIC_RELAXED) != 0;
+}
+
+/** Let a moment pass. Context: LCORE. */
+static inline void worker_spin(const struct worker *w)
+{
+	if (w->shared_cpu)
+		sched_yield();
+	else
+		rte_pause();
+}
+
+/** Call a guest to which that is owed. Context: LCORE. */
+void worker_notify(struct worker *w, struct guest *g);
+
+/** The polling loop, until 'stop': what the EAL launches. Context: LCORE. @return 0 */
 int worker_loop(void *worker);
 
 #endif
