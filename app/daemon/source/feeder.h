@@ -5,10 +5,8 @@
 /*
  * The thread that reads the sources ahead into the byte rings of the lcores, so that no lcore ever
  * reads a file. A source that blocks, ends, fails or breaks down holds up this thread alone; the
- * next source serves, and when there is none the rings say that they are dry, until one is well.
- *
- * The sources stand in order: the first that gives bytes serves. With 'mix' all that give bytes
- * serve together: every seed has a piece of each.
+ * next source serves (lineup.h), and when there is none the rings say that they are dry, until one
+ * is well.
  *
  * The rings' memory is locked, kept out of core dumps, and wiped.
  */
@@ -30,7 +28,7 @@ struct feeder_config {
 	size_t keep_bytes;     /* to read ahead; a start-up test's bytes less than ring_bytes */
 	bool patient;	       /* rings are emptied slowly: full ones may be left alone longer */
 	bool woken;	       /* lcores ring feeder_bell(): they may be left alone till then */
-	size_t mix_bytes;      /* 0: no mix; else the length of the pieces */
+	size_t mix_bytes;      /* of each source, in a mix; 0: no mix */
 	const cpu_set_t *cpus; /* where the thread may run */
 };
 
