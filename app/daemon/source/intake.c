@@ -73,18 +73,20 @@ static enum intake_state enter(struct intake *in, enum intake_state state, uint6
 	return state;
 }
 
-/* Wipe 'len_bytes' bytes that the consumer was not shown. */
-static void discard(struct byte_ring *ring, size_t len_bytes)
+/*
+ * Fill the room behind the ring's head: with the run that was held back, or with zeros to wipe what
+ * the consumer was not shown.
+ */
+static void fill(struct byte_ring *ring, uint8_t value, size_t len_bytes)
 {
-	size_t skip = 0, room;
+	size_t room;
 
-	while (skip < len_bytes) {
-		uint8_t *at = byte_ring_room(ring, skip, &room);
+	for (size_t done = 0; done < len_bytes; done += room) {
+		uint8_t *at = byte_ring_room(ring, done, &room);
 
-		if (room > len_bytes - skip)
-			room = len_bytes - skip;
-		explicit_bzero(at, room);
-		skip += room;
+		if (room > len_bytes - done)
+			room = len_bytes - done;
+		memset(at, value, room);
 	}
 }
 
@@ -105,25 +107,6 @@ void intake_follow(struct intake *in, uint64_t now_ns)
 		return;
 	in->files++;
 	start_anew(in); /* with its own bytes alone */
-}
-
-/* Put the run that was held back where the next read goes on. */
-static size_t unhold(struct intake *in, struct byte_ring *ring)
-{
-	size_t skip = 0, room;
-
-	while (in->run_bytes > 0) {
-		uint8_t *at = byte_ring_room(ring, skip, &room);
-
-		if (room == 0)
-			break;
-		if (room > in->run_bytes)
-			room = in->run_bytes;
-		memset(at, in->run_value, room);
-		skip += room;
-		in->run_bytes -= (unsigned)room;
-	}
-	return skip;
 }
 
 static void give_on(struct intake *in, struct byte_ring *ring, size_t len_bytes)
@@ -163,7 +146,7 @@ static enum intake_state give_tested(
 	in->run_value = in->health.last;
 	in->run_bytes = (unsigned)hold;
 	give_on(in, ring, bytes - hold);
-	discard(ring, hold);
+	fill(ring, 0, hold);
 	return enter(in, INTAKE_OK, now_ns);
 }
 
@@ -208,17 +191,19 @@ enum intake_state intake_feed(
 	if (in->health.samples < HEALTH_STARTUP_SAMPLES)
 		return start_up(in, ring, now_ns);
 
-	held = unhold(in, ring);
+	held = in->run_bytes;
+	fill(ring, in->run_value, held);
 	at = byte_ring_room(ring, held, &room);
 	state = source_read(&in->source, at, room < max_bytes ? room : max_bytes, &got);
 	if (state != SOURCE_OK) {
 		/* It stopped for now: a run that passed the tests so far need not wait. */
 		give_on(in, ring, held);
+		in->run_bytes = 0;
 		return without_bytes(in, state, now_ns);
 	}
 	result = health_test(&in->health, at, got);
 	if (result != HEALTH_OK) {
-		discard(ring, held + got);
+		fill(ring, 0, held + got);
 		return unwell(in, result, now_ns);
 	}
 	return give_tested(in, ring, held + got, now_ns);
