@@ -7,9 +7,10 @@
  *
  * The loop gives each attached guest that has work a bounded turn after the other; those that wait
  * for their allowance are left alone until it may have come. It takes no lock, allocates
- * and logs nothing, and makes one system call only: that which signals a guest's call descriptor
- * (see caller.h). With nothing to do it goes on so (where the lcore has no CPU of its own it
- * yields), or rests as its idle policy says (sleeper.h).
+ * and logs nothing, and makes no system call but those which signal a guest's call descriptor
+ * (caller.h), and, where it draws from the kernel's generator, take a new key now and then (tap.h).
+ * With nothing to do it goes on so (where the lcore has no CPU of its own it yields), or rests as
+ * its idle policy says (sleeper.h).
  *
  * A guest's accounts are with one worker from worker_join() to worker_leave(), also while nobody is
  * connected: in fair sharing others use its share then. In between its ring comes and goes by
