@@ -23,8 +23,8 @@ int watched_teardown(void **state)
 
 void watched_start(struct watch *fx, unsigned nr_sockets, const char *max_bytes, const char *period)
 {
-	daemon_start(
-		&fx->daemon, nr_sockets, (const char *[]){"-m", max_bytes, "-p", period, NULL});
+	daemon_start(&fx->daemon, nr_sockets,
+		(const char *[]){"-m", max_bytes, "-p", period, "--source-mode", "drbg", NULL});
 }
 
 struct watched *watched_add(struct watch *fx, unsigned socket, uint32_t buf_bytes)

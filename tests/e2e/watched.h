@@ -7,7 +7,10 @@
  *  - an answer was given after the last look that found none, and before the look that found it;
  *    so what was given within a known stretch of time is known, however slow this test runs;
  *  - a stretch of L ms touches at most floor(L / P) + 2 periods, and may hold that many shares.
- * With requests larger than a share, each answer is all that a guest got in one period.
+ * With requests larger than a share, each answer is all that a guest got in one period. For that
+ * the bytes come from a DRBG, which has any number at hand. A request for which there are too few
+ * stays open over several turns of its guest, and on an lcore that is held up in between it ends in
+ * a later period than it began: then it is answered with bytes of both.
  */
 #include "daemon.h"
 #include "guest.h"
@@ -44,7 +47,7 @@ struct watch {
 int watched_setup(void **state);
 int watched_teardown(void **state);
 
-/** Start the daemon with a limit. */
+/** Start the daemon with a limit, and a DRBG. */
 void watched_start(
 	struct watch *fx, unsigned nr_sockets, const char *max_bytes, const char *period);
 
