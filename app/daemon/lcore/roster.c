@@ -8,10 +8,9 @@
 int roster_init(struct roster *r, unsigned max_guests)
 {
 	memset(r, 0, sizeof(*r));
-	r->active = calloc(max_guests, sizeof(r->active[0]));
+	r->guests = calloc(max_guests, sizeof(r->guests[0]));
 	r->watches = calloc(max_guests, sizeof(r->watches[0]));
-	r->parked = calloc(max_guests, sizeof(r->parked[0]));
-	if (r->active == NULL || r->watches == NULL || r->parked == NULL) {
+	if (r->guests == NULL || r->watches == NULL) {
 		roster_fini(r);
 		return -ENOMEM;
 	}
@@ -20,64 +19,61 @@ int roster_init(struct roster *r, unsigned max_guests)
 
 void roster_fini(struct roster *r)
 {
-	free(r->active);
+	free(r->guests);
 	free(r->watches);
-	free(r->parked);
 	memset(r, 0, sizeof(*r));
+}
+
+/* The first of the parked is looked at, at once. */
+static void activate(struct roster *r)
+{
+	unsigned i = r->n_active++;
+
+	virtq_watch(&r->guests[i]->dev.vq, &r->watches[i]);
+	virtq_watch_always(&r->watches[i]);
 }
 
 void roster_add(struct roster *r, struct guest *g)
 {
-	unsigned i = r->n_active++;
-
-	r->active[i] = g;
-	virtq_watch(&g->dev.vq, &r->watches[i]);
-	virtq_watch_always(&r->watches[i]);
+	r->guests[r->n_guests++] = r->guests[r->n_active];
+	r->guests[r->n_active] = g;
+	activate(r);
 }
 
-static void drop_active(struct roster *r, unsigned i)
+void roster_park(struct roster *r, unsigned i)
 {
+	struct guest *g = r->guests[i];
 	unsigned last = --r->n_active;
 
-	r->active[i] = r->active[last];
+	r->guests[i] = r->guests[last];
 	r->watches[i] = r->watches[last];
+	r->guests[last] = g;
+}
+
+void roster_unpark(struct roster *r)
+{
+	while (r->n_active < r->n_guests)
+		activate(r);
 }
 
 void roster_remove(struct roster *r, struct guest *g)
 {
-	for (unsigned i = 0; i < r->n_active; i++) {
-		if (r->active[i] == g) {
-			drop_active(r, i);
-			return;
+	for (unsigned i = 0; i < r->n_guests; i++) {
+		if (r->guests[i] != g)
+			continue;
+		if (i < r->n_active) {
+			roster_park(r, i);
+			i = r->n_active;
 		}
-	}
-	for (unsigned i = 0; i < r->n_parked; i++) {
-		if (r->parked[i] == g) {
-			r->parked[i] = r->parked[--r->n_parked];
-			return;
-		}
+		r->guests[i] = r->guests[--r->n_guests];
+		return;
 	}
 }
 
 struct guest *roster_find(const struct roster *r, bool (*is)(const struct guest *g))
 {
-	for (unsigned i = 0; i < r->n_active; i++)
-		if (is(r->active[i]))
-			return r->active[i];
-	for (unsigned i = 0; i < r->n_parked; i++)
-		if (is(r->parked[i]))
-			return r->parked[i];
+	for (unsigned i = 0; i < r->n_guests; i++)
+		if (is(r->guests[i]))
+			return r->guests[i];
 	return NULL;
-}
-
-void roster_park(struct roster *r, unsigned i)
-{
-	r->parked[r->n_parked++] = r->active[i];
-	drop_active(r, i);
-}
-
-void roster_unpark(struct roster *r)
-{
-	while (r->n_parked > 0)
-		roster_add(r, r->parked[--r->n_parked]);
 }

@@ -15,11 +15,11 @@
 #include "guest.h"
 
 struct roster {
-	unsigned n_active, n_parked;
-	unsigned next;		     /* whose turn it is */
-	struct guest **active;	     /* n_active of them */
-	struct virtq_watch *watches; /* of active[] */
-	struct guest **parked;
+	unsigned n_active;
+	unsigned n_guests;     /* with those that are parked */
+	unsigned next;	       /* whose turn it is */
+	struct guest **guests; /* first those that are looked at, then those that are parked */
+	struct virtq_watch *watches; /* of the first */
 };
 
 /** @return 0 or -ENOMEM. Context: MAIN. */
@@ -37,16 +37,16 @@ void roster_remove(struct roster *r, struct guest *g);
 /** A guest, parked or not, of which 'is' says true; NULL: none. */
 struct guest *roster_find(const struct roster *r, bool (*is)(const struct guest *g));
 
-/** Do not look at active[i] until roster_unpark(). */
+/** Do not look at guests[i] until roster_unpark(). */
 void roster_park(struct roster *r, unsigned i);
 
 /** Look at all that are parked. */
 void roster_unpark(struct roster *r);
 
-/** From now on active[i] is looked at when its ring has work, or when something is owed to it. */
+/** From now on guests[i] is looked at when its ring has work, or when something is owed to it. */
 static inline void roster_watch(struct roster *r, unsigned i)
 {
-	const struct rng_device *dev = &r->active[i]->dev;
+	const struct rng_device *dev = &r->guests[i]->dev;
 
 	virtq_watch(&dev->vq, &r->watches[i]);
 	if (__builtin_expect(dev->call_owed, 0))

@@ -114,7 +114,7 @@ static bool has_news(struct worker *w)
 	if (!entropy_is_dry(&w->entropy))
 		return false;
 	for (unsigned i = 0; i < w->roster.n_active; i++) {
-		const struct virtq *vq = &w->roster.active[i]->dev.vq;
+		const struct virtq *vq = &w->roster.guests[i]->dev.vq;
 
 		if (virtq_is_open(vq) && virtq_open_bytes(vq) > 0)
 			return true;
@@ -126,7 +126,7 @@ static bool has_news(struct worker *w)
 static bool prepare_all(struct worker *w, uint64_t now_ns, uint64_t *until_ns)
 {
 	for (unsigned i = 0; i < w->roster.n_active; i++)
-		if (prepare(w->sleeper, w->roster.active[i], now_ns, until_ns))
+		if (prepare(w->sleeper, w->roster.guests[i], now_ns, until_ns))
 			return false;
 	return !wants_bytes(w) || !has_news(w);
 }

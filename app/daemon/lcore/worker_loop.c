@@ -39,10 +39,10 @@ static void break_off(struct worker *w, struct guest *g)
 	roster_remove(&w->roster, g);
 }
 
-/* Give active[i] its turn. True when something was done. */
+/* Give guests[i] its turn. True when something was done. */
 static bool turn(struct worker *w, unsigned i)
 {
-	struct guest *g = w->roster.active[i];
+	struct guest *g = w->roster.guests[i];
 	const bool waited = g->dev.waiting;
 	enum rng_result r = rng_device_poll(&g->dev, &w->supply);
 	uint64_t since;
@@ -149,7 +149,8 @@ static uint64_t due_ns(const struct worker *w)
 	uint64_t next = UINT64_MAX;
 
 	/* Does anybody wait for an allowance, here or on an lcore that may borrow from us? */
-	if (w->roster.n_parked == 0 && (!bytes->cfg.fair || bytes->cfg.exchange == NULL))
+	if (w->roster.n_active == w->roster.n_guests &&
+		(!bytes->cfg.fair || bytes->cfg.exchange == NULL))
 		return UINT64_MAX;
 	if (bytes->limited)
 		next = bytes->next_ns;
