@@ -62,7 +62,7 @@ void *keystream_secret(struct keystream *ks, size_t *len_bytes)
 
 const char *keystream_name(const struct keystream *ks)
 {
-	return ks->ops->name();
+	return ks->ops->name(ks->state);
 }
 
 int keystream_set_key(struct keystream *ks, const uint8_t key[KEYSTREAM_KEY_BYTES])

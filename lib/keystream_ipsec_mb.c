@@ -5,9 +5,12 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define EXPANDED_KEY_BYTES (15 * 16) /* 14 rounds and the whitening key */
 
@@ -22,17 +25,38 @@ struct state {
 	bool keyed, started;
 };
 
-/* What the library found the CPU to have. */
-static IMB_ARCH cpu_arch(void)
+/* Of the library that has 'function': let go of its code, which comes back when it is run. */
+static int let_go_of_code(struct dl_phdr_info *info, size_t size, void *function)
+{
+	const uintptr_t page_mask = ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
+
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t from = info->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type != PT_LOAD || segment->p_flags != (PF_R | PF_X) ||
+			(uintptr_t)function - from >= segment->p_memsz)
+			continue;
+		madvise((void *)(from & page_mask), segment->p_memsz + (from & ~page_mask),
+			MADV_DONTNEED);
+		return 1;
+	}
+	return 0;
+}
+
+/*
+ * A manager for this CPU. The library tests each of its ciphers and hashes then, in their variants:
+ * 3 MB of code, which no one runs again.
+ */
+static IMB_MGR *make_manager(void)
 {
 	IMB_MGR *manager = alloc_mb_mgr(0);
-	IMB_ARCH arch = IMB_ARCH_NONE;
 
 	if (manager == NULL)
-		return IMB_ARCH_NONE;
-	init_mb_mgr_auto(manager, &arch);
-	free_mb_mgr(manager);
-	return arch;
+		return NULL;
+	init_mb_mgr_auto(manager, NULL);
+	dl_iterate_phdr(let_go_of_code, (void *)init_mb_mgr_auto);
+	return manager;
 }
 
 /*
@@ -41,10 +65,15 @@ static IMB_ARCH cpu_arch(void)
  */
 static bool is_preferred(void)
 {
-	return cpu_arch() == IMB_ARCH_AVX512;
+	IMB_MGR *manager = make_manager();
+	bool preferred = manager != NULL && manager->used_arch == IMB_ARCH_AVX512;
+
+	if (manager != NULL)
+		free_mb_mgr(manager);
+	return preferred;
 }
 
-static const char *name(void)
+static const char *name(const void *state)
 {
 	static const char *const archs[IMB_ARCH_NUM] = {
 		[IMB_ARCH_SSE] = "SSE",
@@ -55,7 +84,8 @@ static const char *name(void)
 		[IMB_ARCH_AVX512] = "AVX512"
 	};
 	static char text[64];
-	IMB_ARCH arch = cpu_arch();
+	const struct state *s = state;
+	const uint32_t arch = s->manager->used_arch;
 
 	snprintf(text, sizeof(text), "libipsec-mb %s (%s)", imb_get_version_str(),
 		arch < IMB_ARCH_NUM && archs[arch] != NULL ? archs[arch] : "?");
@@ -90,12 +120,11 @@ static int create(void **state)
 	if (s == NULL)
 		return -ENOMEM;
 	memset(s, 0, sizeof(*s));
-	s->manager = alloc_mb_mgr(0);
+	s->manager = make_manager();
 	if (s->manager == NULL) {
 		destroy(s);
 		return -ENOMEM;
 	}
-	init_mb_mgr_auto(s->manager, NULL);
 	if (imb_get_errno(s->manager) != 0) {
 		destroy(s);
 		return -ENOTSUP;

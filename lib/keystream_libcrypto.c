@@ -18,7 +18,7 @@ static bool is_preferred(void)
 	return true; /* always there: the last choice */
 }
 
-static const char *name(void)
+static const char *name(const void *state)
 {
 	return OpenSSL_version(OPENSSL_VERSION);
 }

@@ -17,7 +17,7 @@ struct keystream_ops {
 
 	/** Should KEYSTREAM_AUTO take it on this CPU? Asked in the order of preference. */
 	bool (*is_preferred)(void);
-	const char *(*name)(void);
+	const char *(*name)(const void *state);
 	int (*create)(void **state);
 	void (*destroy)(void *state);
 	int (*set_key)(void *state, const uint8_t *key);

@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,9 +109,51 @@ static void counter_add(void **state)
 	assert_int_equal(c[15], 1);
 }
 
+#ifdef HAVE_IPSEC_MB
+#define CODE_KB 1024
+
+/* What of files is resident in this process: code, above all. */
+static long resident_kb(void)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[128];
+	long kb = -1;
+
+	assert_non_null(file);
+	while (kb < 0 && fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "RssFile: %ld", &kb) != 1)
+			kb = -1;
+	fclose(file);
+	assert_true(kb > 0);
+	return kb;
+}
+
+/* The library runs 3 MB of code to test itself, which need not stay in memory. The first test. */
+static void code_is_let_go_of(void **state)
+{
+	long before_kb = resident_kb(), after_kb;
+	struct keystream *ks = NULL;
+
+	(void)state;
+	if (keystream_create(KEYSTREAM_IPSEC_MB, &ks) != 0) {
+		print_message("# this CPU has not this keystream provider\n");
+		return;
+	}
+	assert_int_equal(keystream_set_key(ks, want), 0);
+	assert_int_equal(keystream_generate(ks, want, got, LEN_MAX), 0);
+	after_kb = resident_kb();
+	keystream_destroy(ks);
+	print_message("# %ld kB of code are resident\n", after_kb - before_kb);
+	assert_true(after_kb - before_kb < CODE_KB);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+#ifdef HAVE_IPSEC_MB
+		cmocka_unit_test(code_is_let_go_of),
+#endif
 		FOR_EACH_PROVIDER(lengths),
 		FOR_EACH_PROVIDER(wraps),
 		FOR_EACH_PROVIDER(without_key),
