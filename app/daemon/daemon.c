@@ -71,7 +71,7 @@ int daemon_prepare(struct daemon *d, struct why *why)
 	if (err == 0)
 		err = prepare_sockets(d, why);
 	if (err == 0)
-		err = confine_begin(&d->opt, d->otherwise.gid, &d->sandbox, why);
+		err = confine_begin(d, why);
 	return err;
 }
 
@@ -182,8 +182,7 @@ static int start(struct daemon *d, const sigset_t *signals, struct why *why)
 	if (err == 0)
 		err = telemetry_start(d, why);
 	if (err == 0)
-		err = confine(&d->opt, d->specs, d->n_specs, service_workers(d->service),
-			service_n_workers(d->service), &d->sandbox, why);
+		err = confine(d, why);
 	return err;
 }
 

@@ -39,18 +39,21 @@ static const struct user nobody = {.uid = NOBODY, .gid = NOBODY, .n_groups = 1, 
 /* Go into the sandbox, with what it allows: "sockets" and "sources". */
 static int enter(const char *words, const struct user *user, struct sandbox_report *report)
 {
-	const struct landlock_rule rules[] = {{"sockets", LANDLOCK_SOCKETS},
-		{"sources", LANDLOCK_READ}, {"nothing", LANDLOCK_READ}};
 	struct sandbox_options so = {.user = user != NULL ? "nobody" : NULL};
-	const struct sandbox_config cfg = {
-		.options = &so, .user = user, .rules = rules, .n_rules = ARRAY_LEN(rules)};
+	struct landlock files;
+	const struct sandbox_config cfg = {.options = &so, .user = user, .files = &files};
 	struct why why;
 	int err = sandbox_parse(words, &so);
 
+	landlock_open(&files);
+	landlock_allow(&files, "sockets", LANDLOCK_SOCKETS);
+	landlock_allow(&files, "sources", LANDLOCK_READ);
+	landlock_allow(&files, "nothing", LANDLOCK_READ);
 	if (err == 0)
 		err = sandbox_begin(&so, report, &why);
 	if (err == 0)
 		err = sandbox_enter(&cfg, report, &why);
+	landlock_close(&files);
 	return err;
 }
 

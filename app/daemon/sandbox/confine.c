@@ -3,153 +3,16 @@
 
 #include "lcore/worker.h"
 #include "log.h"
+#include "sandbox/files.h"
 #include "sandbox/refused.h"
-
-#include <rte_eal.h>
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
-#include <limits.h>
-#include <mntent.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static struct user user; /* of --user */
-
-/* Which files */
-
-struct rule_list {
-	struct landlock_rule *rules;
-	unsigned n, room;
-	int err;
-};
-
-static void add(struct rule_list *l, const char *path, enum landlock_use use)
-{
-	struct landlock_rule *rules = l->rules;
-
-	for (unsigned i = 0; i < l->n; i++)
-		if (rules[i].use == use && strcmp(rules[i].path, path) == 0)
-			return;
-	if (l->n == l->room) {
-		l->room = l->room * 2 + 16;
-		rules = realloc(rules, l->room * sizeof(rules[0]));
-		if (rules != NULL)
-			l->rules = rules;
-	}
-	path = rules != NULL ? strdup(path) : NULL;
-	if (path == NULL)
-		l->err = -ENOMEM;
-	else
-		l->rules[l->n++] = (struct landlock_rule){path, use};
-}
-
-static void free_list(struct rule_list *l)
-{
-	for (unsigned i = 0; i < l->n; i++)
-		free((char *)l->rules[i].path);
-	free(l->rules);
-}
-
-static const char *directory_of(const char *path, char copy[PATH_MAX])
-{
-	snprintf(copy, PATH_MAX, "%s", path);
-	return dirname(copy);
-}
-
-static void add_socket(struct rule_list *l, const char *path)
-{
-	char copy[PATH_MAX];
-
-	add(l, directory_of(path, copy), LANDLOCK_SOCKETS);
-}
-
-/* A file that is read again when its path names another one. */
-static void add_file(struct rule_list *l, const char *path)
-{
-	char copy[PATH_MAX];
-	const char *dir = directory_of(path, copy);
-
-	add(l, strcmp(dir, "/") == 0 ? path : dir, LANDLOCK_READ);
-}
-
-/* That device itself, no link to it, which may become one to something else. */
-static bool is_kernel_rng(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) == 1 &&
-	       (minor(st.st_rdev) == 8 || minor(st.st_rdev) == 9);
-}
-
-static void add_source(struct rule_list *l, const char *path)
-{
-	char *real = realpath(path, NULL);
-
-	if (!is_kernel_rng(path))
-		add_file(l, path);
-	if (real != NULL && is_kernel_rng(real))
-		add(l, real, LANDLOCK_READ);
-	else if (real != NULL)
-		add_file(l, real);
-	free(real);
-}
-
-static void add_hugepages(struct rule_list *l)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "r");
-	const struct mntent *m;
-
-	while (mounts != NULL && (m = getmntent(mounts)) != NULL)
-		if (strcmp(m->mnt_type, "hugetlbfs") == 0)
-			add(l, m->mnt_dir, LANDLOCK_FILES);
-	if (mounts != NULL)
-		endmntent(mounts);
-}
-
-/* What getgrnam() reads. */
-static void add_groups(struct rule_list *l, uid_t uid)
-{
-	if (uid != 0) {
-		add(l, "/etc", LANDLOCK_READ);
-		return;
-	}
-	add(l, "/etc/group", LANDLOCK_READ);
-	add(l, "/etc/passwd", LANDLOCK_READ);
-	add(l, "/etc/nsswitch.conf", LANDLOCK_READ);
-}
-
-static void make_rules(struct rule_list *l, const struct options *opt, const struct spec *specs,
-	unsigned n_specs, uid_t uid)
-{
-	const char *runtime = rte_eal_get_runtime_dir();
-
-	for (unsigned i = 0; i < n_specs; i++)
-		if (!specs[i].client)
-			add_socket(l, specs[i].path);
-	if (opt->control_socket != NULL)
-		add_socket(l, opt->control_socket);
-	for (unsigned i = 0; i < opt->n_sources; i++)
-		add_source(l, opt->sources[i]);
-	if (opt->config != NULL)
-		add_file(l, opt->config);
-	/* What a link that is a source may always come to name. */
-	add(l, "/dev/urandom", LANDLOCK_READ);
-	add(l, "/dev/random", LANDLOCK_READ);
-	for (unsigned i = 0; i < opt->sandbox.n_dirs; i++) {
-		add(l, opt->sandbox.dirs[i], LANDLOCK_SOCKETS);
-		add(l, opt->sandbox.dirs[i], LANDLOCK_READ);
-	}
-	if (runtime != NULL && runtime[0] == '/')
-		add(l, runtime, LANDLOCK_FILES);
-	add_hugepages(l);
-	add_groups(l, uid);
-}
 
 /* What the log says */
 
@@ -185,36 +48,15 @@ static void say(const struct sandbox_report *report)
 				sandbox_part_name((enum sandbox_part)i), report->parts[i].why_not);
 }
 
-/* What this user may not do later, as far as that can be seen now. */
-static void say_what_will_fail(
-	const struct options *opt, const struct spec *specs, unsigned n_specs)
-{
-	char copy[PATH_MAX];
-
-	for (unsigned i = 0; i < opt->n_sources; i++)
-		if (access(opt->sources[i], F_OK) == 0 && access(opt->sources[i], R_OK) != 0)
-			LOG(WARNING,
-				"source %s is read on, but cannot be opened again: user %u may not "
-				"read it",
-				opt->sources[i], (unsigned)getuid());
-	/* Those of one daemon are in one directory, mostly: it is said once. */
-	if (n_specs > 0 && !specs[0].client && access(directory_of(specs[0].path, copy), W_OK) != 0)
-		LOG(WARNING,
-			"sockets stay in %s at the end, until the next start, and none can be "
-			"added there: user %u may not write to it",
-			directory_of(specs[0].path, copy), (unsigned)getuid());
-}
-
 /* The whole */
 
-int confine_begin(
-	const struct options *opt, gid_t socket_gid, struct sandbox_report *report, struct why *why)
+int confine_begin(struct daemon *d, struct why *why)
 {
 	int err = 0;
 
-	if (opt->sandbox.user != NULL)
-		err = user_find(opt->sandbox.user, socket_gid, &user, why);
-	return err != 0 ? err : sandbox_begin(&opt->sandbox, report, why);
+	if (d->opt.sandbox.user != NULL)
+		err = user_find(d->opt.sandbox.user, d->otherwise.gid, &user, why);
+	return err != 0 ? err : sandbox_begin(&d->opt.sandbox, &d->sandbox, why);
 }
 
 /* So that it may change their rights later, as it may with those that it makes itself. */
@@ -226,62 +68,56 @@ static int give_socket(const char *path, gid_t gid, struct why *why)
 		(unsigned)user.uid, strerror(errno));
 }
 
-static int give_sockets(
-	const struct options *opt, const struct spec *specs, unsigned n_specs, struct why *why)
+static int give_sockets(const struct daemon *d, struct why *why)
 {
 	int err = 0;
 
-	for (unsigned i = 0; i < n_specs && err == 0; i++)
-		if (!specs[i].client)
-			err = give_socket(specs[i].path,
-				specs[i].gid != (gid_t)-1 ? (gid_t)-1 : user.gid, why);
-	if (err == 0 && opt->control_socket != NULL)
-		err = give_socket(opt->control_socket, user.gid, why);
+	for (unsigned i = 0; i < d->n_specs && err == 0; i++) {
+		const struct spec *spec = &d->specs[i];
+
+		if (!spec->client)
+			err = give_socket(
+				spec->path, spec->gid != (gid_t)-1 ? (gid_t)-1 : user.gid, why);
+	}
+	if (err == 0 && d->opt.control_socket != NULL)
+		err = give_socket(d->opt.control_socket, user.gid, why);
 	return err;
 }
 
-static int confine_workers(struct worker *const *workers, unsigned n_workers)
+static int confine_lcores(void *service)
 {
 	int err = 0;
 
-	for (unsigned i = 0; i < n_workers; i++) {
-		int e = worker_confine(workers[i]);
+	for (unsigned i = 0; i < service_n_workers(service); i++) {
+		int e = worker_confine(service_workers(service)[i]);
 
 		err = err != 0 ? err : e;
 	}
 	return err;
 }
 
-int confine(const struct options *opt, const struct spec *specs, unsigned n_specs,
-	struct worker *const *workers, unsigned n_workers, struct sandbox_report *report,
-	struct why *why)
+int confine(struct daemon *d, struct why *why)
 {
-	const bool changes = opt->sandbox.user != NULL && !user_is_self(&user);
-	struct rule_list list = {0};
-	int err = changes ? give_sockets(opt, specs, n_specs, why) : 0;
+	const bool changes = d->opt.sandbox.user != NULL && !user_is_self(&user);
+	struct landlock files;
+	const struct sandbox_config cfg = {
+		.options = &d->opt.sandbox,
+		.user = d->opt.sandbox.user != NULL ? &user : NULL,
+		.files = &files,
+		.confine_lcores = confine_lcores,
+		.lcores = d->service,
+	};
+	int err = changes ? give_sockets(d, why) : 0;
 
-	make_rules(&list, opt, specs, n_specs, changes ? user.uid : geteuid());
-	if (err == 0 && list.err != 0)
-		err = why_set(why, list.err, "no memory for the sandbox's rules");
-	if (err == 0) {
-		const struct sandbox_config cfg = {
-			.options = &opt->sandbox,
-			.user = opt->sandbox.user != NULL ? &user : NULL,
-			.rules = list.rules,
-			.n_rules = list.n,
-		};
-		err = sandbox_enter(&cfg, report, why);
-	}
-	free_list(&list);
-	if (err == 0 && report->parts[SANDBOX_SECCOMP].in_force) {
-		err = confine_workers(workers, n_workers);
-		if (err != 0)
-			err = sandbox_lcore_failed(&opt->sandbox, report, err, why);
-	}
+	landlock_open(&files);
+	files_allow(&files, &d->opt, d->specs, d->n_specs, changes ? user.uid : geteuid());
+	if (err == 0)
+		err = sandbox_enter(&cfg, &d->sandbox, why);
+	landlock_close(&files);
 	if (err != 0)
 		return err;
-	say(report);
-	say_what_will_fail(opt, specs, n_specs);
+	say(&d->sandbox);
+	files_warn(&d->opt, d->specs, d->n_specs);
 	return 0;
 }
 

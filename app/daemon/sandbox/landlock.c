@@ -64,62 +64,56 @@ static uint64_t rights(enum landlock_use use)
 	return 0;
 }
 
-static struct ruleset_attr everything(int abi, size_t *size)
+/* All that a kernel of this version can restrict. */
+static struct ruleset_attr everything(int abi)
 {
-	struct ruleset_attr attr = {.fs = FS_ALL_1};
+	static const uint64_t fs[] = {0, FS_ALL_1, FS_ALL_2, FS_ALL_3, FS_ALL_3, FS_ALL_5};
+	const int known = abi < 5 ? abi : 5;
 
-	/* An older kernel takes fields that it does not know while they are 0. */
-	*size = sizeof(attr);
-	if (abi >= 2)
-		attr.fs = FS_ALL_2;
-	if (abi >= 3)
-		attr.fs = FS_ALL_3;
-	if (abi >= 4)
-		attr.net = NET_ALL_4;
-	if (abi >= 5)
-		attr.fs = FS_ALL_5;
-	return attr;
+	return (struct ruleset_attr){.fs = fs[known], .net = known >= 4 ? NET_ALL_4 : 0};
 }
 
-static int add_rule(int ruleset, const struct landlock_rule *rule, uint64_t handled)
+void landlock_open(struct landlock *l)
 {
-	struct path_beneath_attr attr = {.allowed = rights(rule->use) & handled};
-	struct stat st;
-	long rc = 0;
+	const int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
+	struct ruleset_attr attr;
 
-	attr.parent_fd = open(rule->path, O_PATH | O_CLOEXEC);
+	*l = (struct landlock){.ruleset = -1};
+	if (abi > 0) {
+		attr = everything(abi);
+		l->handled = attr.fs;
+		/* An older kernel takes fields that it does not know while they are 0. */
+		l->ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	}
+	if (l->ruleset < 0)
+		l->err = -errno;
+}
+
+void landlock_allow(struct landlock *l, const char *path, enum landlock_use use)
+{
+	struct path_beneath_attr attr = {.allowed = rights(use) & l->handled};
+	struct stat st;
+
+	if (l->err != 0)
+		return;
+	attr.parent_fd = open(path, O_PATH | O_CLOEXEC);
 	if (attr.parent_fd < 0)
-		return 0; /* what is not there, or not for us, need not be allowed */
+		return; /* what is not there, or not for us, need not be allowed */
 	if (fstat(attr.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
 		attr.allowed &= FS_OF_FILES;
-	rc = syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &attr, 0);
-	rc = rc == 0 ? 0 : -errno;
+	if (syscall(SYS_landlock_add_rule, l->ruleset, RULE_PATH_BENEATH, &attr, 0) != 0)
+		l->err = -errno;
 	close(attr.parent_fd);
-	return (int)rc;
-}
-
-int landlock_open(const struct landlock_rule *rules, unsigned n_rules, int *abi)
-{
-	struct ruleset_attr attr;
-	size_t size;
-	int ruleset, err = 0;
-
-	*abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
-	if (*abi < 0)
-		return -errno;
-	attr = everything(*abi, &size);
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
-	if (ruleset < 0)
-		return -errno;
-	for (unsigned i = 0; i < n_rules && err == 0; i++)
-		err = add_rule(ruleset, &rules[i], attr.fs);
-	if (err == 0)
-		return ruleset;
-	close(ruleset);
-	return err;
 }
 
 int landlock_restrict(int ruleset)
 {
 	return syscall(SYS_landlock_restrict_self, ruleset, 0) == 0 ? 0 : -errno;
+}
+
+void landlock_close(struct landlock *l)
+{
+	if (l->ruleset >= 0)
+		close(l->ruleset);
+	*l = (struct landlock){.ruleset = -1};
 }

@@ -23,29 +23,39 @@ enum landlock_use {
 	LANDLOCK_FILES,	  /* LANDLOCK_WRITE and LANDLOCK_SOCKETS, and make and truncate files */
 };
 
-struct landlock_rule {
-	const char *path;
-	enum landlock_use use;
+/** A set of rules that is being made. */
+struct landlock {
+	int ruleset; /* a descriptor; -1: there is none */
+	int err;     /* why the set is none, or not whole: 0 or a negative errno */
+	uint64_t handled;
 };
 
 /**
- * Make a ruleset that allows this and nothing else: of files, and of TCP. A path that does not
- * exist is left out.
+ * Begin a set that allows nothing: of files, and of TCP.
  *
- * @param abi  set to the kernel's version
- * @return     a descriptor for landlock_restrict(), the caller's; -ENOSYS, or -EOPNOTSUPP: the
- *             kernel has no Landlock, or it was not switched on; or another negative errno
- * Context: MAIN.
+ * 'err' becomes -ENOSYS, or -EOPNOTSUPP, when the kernel has no Landlock, or it was not switched
+ * on; or another negative errno. The other functions are fine all the same. Context: MAIN.
  */
-int landlock_open(const struct landlock_rule *rules, unsigned n_rules, int *abi);
+void landlock_open(struct landlock *l);
 
 /**
- * Put the calling thread, and those that it starts from now on, under a ruleset. It has
- * no_new_privs. There is no way back.
+ * Allow this, too. A path that does not exist is left out.
+ *
+ * 'err' keeps the first error.
+ * Context: MAIN.
+ */
+void landlock_allow(struct landlock *l, const char *path, enum landlock_use use);
+
+/**
+ * Put the calling thread, and those that it starts from now on, under the set that is 'ruleset'. It
+ * has no_new_privs. There is no way back.
  *
  * @return  0 or a negative errno
  * Context: any, also a signal handler.
  */
 int landlock_restrict(int ruleset);
+
+/** Does not lift it. Context: MAIN. */
+void landlock_close(struct landlock *l);
 
 #endif

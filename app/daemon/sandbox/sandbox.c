@@ -34,7 +34,6 @@ static const char *const names[SANDBOX_PARTS] = {
 static int ruleset = -1;
 static struct syscall_filter *lcore_filter;
 
-/* Held open: a part of /proc that nobody uses is made anew, and would not be what was allowed. */
 static int own_proc = -1, own_tasks = -1;
 
 /* Words */
@@ -93,57 +92,9 @@ const char *sandbox_part_name(enum sandbox_part part)
 	return names[part];
 }
 
-/* What is said of it */
-
-static bool is_wanted(const struct sandbox_options *so, enum sandbox_part part)
-{
-	return (so->off & BIT(part)) == 0 && !(part == SANDBOX_DUMPS && so->core_dumps);
-}
-
-/* Note what has become of a part. An error if it is required. */
-static int note(const struct sandbox_options *so, struct sandbox_report *report,
-	enum sandbox_part part, int err, struct why *why)
-{
-	char *text = report->parts[part].why_not;
-	const size_t size = sizeof(report->parts[part].why_not);
-
-	report->parts[part].wanted = true;
-	report->parts[part].in_force = err == 0;
-	if (err == 0)
-		return 0;
-	if (part == SANDBOX_LANDLOCK && (err == -ENOSYS || err == -EOPNOTSUPP))
-		snprintf(text, size, "this kernel has it not, or not switched on");
-	else if (part == SANDBOX_NAMESPACES && err == -EPERM)
-		snprintf(text, size, "this takes the rights of root");
-	else if (part == SANDBOX_NAMESPACES && err == -EADDRINUSE)
-		snprintf(text, size, "NOTIFY_SOCKET is an abstract socket");
-	else
-		snprintf(text, size, "%s", strerror(-err));
-	if (!so->require)
-		return 0;
-	return why_set(why, err,
-		"--sandbox require: %s cannot be had: %s; go without it by adding no-%s",
-		names[part], text, names[part]);
-}
-
-/*
- * Sanitizers and coverage read /proc, write files and trace the process when it ends: nothing of it
- * works in a sandbox.
- */
-extern char __llvm_profile_runtime[] __attribute__((weak));
-void __gcov_init(void *) __attribute__((weak));
-void __asan_init(void) __attribute__((weak));
-void __tsan_init(void) __attribute__((weak));
-
-static bool is_instrumented(void)
-{
-	return __gcov_init != NULL || __llvm_profile_runtime != NULL || __asan_init != NULL ||
-	       __tsan_init != NULL;
-}
-
 /* Before there are threads */
 
-static int forbid_dumps(void)
+static int forbid_dumps(const struct sandbox_config *cfg)
 {
 	const struct rlimit none = {0, 0};
 
@@ -169,7 +120,7 @@ static bool is_apart(void)
 }
 
 /* No network, and none of the System V and POSIX queues of others. */
-static int leave_namespaces(void)
+static int leave_namespaces(const struct sandbox_config *cfg)
 {
 	const char *notify = getenv("NOTIFY_SOCKET");
 	int err;
@@ -181,28 +132,6 @@ static int leave_namespaces(void)
 	return err == -EPERM && is_apart() ? 0 : err;
 }
 
-int sandbox_begin(const struct sandbox_options *so, struct sandbox_report *report, struct why *why)
-{
-	int err = 0;
-
-	*report = (struct sandbox_report){0};
-	if (is_instrumented()) {
-		for (int part = 0; part < SANDBOX_PARTS && err == 0; part++)
-			if (is_wanted(so, (enum sandbox_part)part)) {
-				err = note(so, report, (enum sandbox_part)part, -ENOTSUP, why);
-				snprintf(report->parts[part].why_not,
-					sizeof(report->parts[part].why_not),
-					"this is a build with sanitizers or coverage");
-			}
-		return err;
-	}
-	if (is_wanted(so, SANDBOX_DUMPS))
-		err = note(so, report, SANDBOX_DUMPS, forbid_dumps(), why);
-	if (err == 0 && is_wanted(so, SANDBOX_NAMESPACES))
-		err = note(so, report, SANDBOX_NAMESPACES, leave_namespaces(), why);
-	return err;
-}
-
 /* On every thread, in a handler */
 
 static int drop_bounding_set(void)
@@ -212,11 +141,10 @@ static int drop_bounding_set(void)
 	return 0;
 }
 
-static int drop_capabilities(void)
+static int drop_own_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
-
 	struct __user_cap_data_struct left[_LINUX_CAPABILITY_U32S_3];
 	int err;
 
@@ -230,7 +158,7 @@ static int drop_capabilities(void)
 	return err;
 }
 
-static int forbid_privileges(void)
+static int forbid_own_privileges(void)
 {
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno;
 }
@@ -241,6 +169,140 @@ static int enter_ruleset(void)
 }
 
 /* When all runs */
+
+static int drop_capabilities(const struct sandbox_config *cfg)
+{
+	return every_thread(drop_own_capabilities);
+}
+
+static int forbid_privileges(const struct sandbox_config *cfg)
+{
+	return every_thread(forbid_own_privileges);
+}
+
+static int limit_files(const struct sandbox_config *cfg)
+{
+	int err;
+
+	/* Held open: a part of /proc that nobody uses is made anew, and would not be what was
+	 * allowed. */
+	own_proc = open("/proc/self", O_PATH | O_CLOEXEC);
+	own_tasks = open("/proc/self/task", O_PATH | O_CLOEXEC);
+	landlock_allow(cfg->files, "/proc/self", LANDLOCK_READ);
+	/* Threads are given names. */
+	landlock_allow(cfg->files, "/proc/self/task", LANDLOCK_WRITE);
+	if (cfg->files->err != 0)
+		return cfg->files->err;
+	ruleset = cfg->files->ruleset;
+	err = every_thread(enter_ruleset);
+	ruleset = -1;
+	return err;
+}
+
+/* The lcores last: no thread may have a filter of its own when all get theirs. */
+static int filter_calls(const struct sandbox_config *cfg)
+{
+	struct syscall_filter *process = NULL;
+	bool seen = refused_install() == 0;
+	int err;
+
+	err = syscall_filter_create(SYSCALL_FILTER_LCORE, seen, &lcore_filter);
+	if (err == 0)
+		err = syscall_filter_create(SYSCALL_FILTER_PROCESS, seen, &process);
+	if (err == 0)
+		err = syscall_filter_apply(process);
+	syscall_filter_destroy(process);
+	if (err == 0 && cfg->confine_lcores != NULL)
+		err = cfg->confine_lcores(cfg->lcores);
+	return err;
+}
+
+int sandbox_enter_lcore(void)
+{
+	return lcore_filter == NULL ? 0 : syscall_filter_apply(lcore_filter);
+}
+
+/* The whole */
+
+/*
+ * Sanitizers and coverage read /proc, write files and trace the process when it ends: nothing of it
+ * works in a sandbox.
+ */
+extern char __llvm_profile_runtime[] __attribute__((weak));
+void __gcov_init(void *) __attribute__((weak));
+void __asan_init(void) __attribute__((weak));
+void __tsan_init(void) __attribute__((weak));
+
+static bool is_instrumented(void)
+{
+	return __gcov_init != NULL || __llvm_profile_runtime != NULL || __asan_init != NULL ||
+	       __tsan_init != NULL;
+}
+
+static bool is_wanted(const struct sandbox_options *so, enum sandbox_part part)
+{
+	return (so->off & BIT(part)) == 0 && !(part == SANDBOX_DUMPS && so->core_dumps);
+}
+
+static const char *reason(enum sandbox_part part, int err)
+{
+	if (is_instrumented())
+		return "this is a build with sanitizers or coverage";
+	if (part == SANDBOX_LANDLOCK && (err == -ENOSYS || err == -EOPNOTSUPP))
+		return "this kernel has it not, or not switched on";
+	if (part == SANDBOX_NAMESPACES && err == -EPERM)
+		return "this takes the rights of root";
+	if (part == SANDBOX_NAMESPACES && err == -EADDRINUSE)
+		return "NOTIFY_SOCKET is an abstract socket";
+	return strerror(-err);
+}
+
+/* Give up one part, and note what has become of it. An error if it can't be had and is required. */
+static int give_up(const struct sandbox_config *cfg, enum sandbox_part part,
+	struct sandbox_report *report, struct why *why)
+{
+	static int (*const how[SANDBOX_PARTS])(const struct sandbox_config *) = {
+		[SANDBOX_DUMPS] = forbid_dumps,
+		[SANDBOX_NAMESPACES] = leave_namespaces,
+		[SANDBOX_CAPS] = drop_capabilities,
+		[SANDBOX_PRIVILEGES] = forbid_privileges,
+		[SANDBOX_LANDLOCK] = limit_files,
+		[SANDBOX_SECCOMP] = filter_calls,
+	};
+	const int err = is_instrumented() ? -ENOTSUP : how[part](cfg);
+	char *why_not = report->parts[part].why_not;
+
+	report->parts[part].wanted = true;
+	report->parts[part].in_force = err == 0;
+	if (err == 0)
+		return 0;
+	snprintf(why_not, sizeof(report->parts[part].why_not), "%s", reason(part, err));
+	if (!cfg->options->require)
+		return 0;
+	return why_set(why, err,
+		"--sandbox require: %s cannot be had: %s; go without it by adding no-%s",
+		names[part], why_not, names[part]);
+}
+
+/* Those that are wanted, of 'from' to the one before 'end'. */
+static int give_up_all(const struct sandbox_config *cfg, unsigned from, unsigned end,
+	struct sandbox_report *report, struct why *why)
+{
+	int err = 0;
+
+	for (unsigned part = from; part < end && err == 0; part++)
+		if (is_wanted(cfg->options, part))
+			err = give_up(cfg, part, report, why);
+	return err;
+}
+
+int sandbox_begin(const struct sandbox_options *so, struct sandbox_report *report, struct why *why)
+{
+	const struct sandbox_config cfg = {.options = so};
+
+	*report = (struct sandbox_report){0};
+	return give_up_all(&cfg, 0, SANDBOX_CAPS, report, why);
+}
 
 static int become(
 	const struct sandbox_config *cfg, const struct sandbox_report *report, struct why *why)
@@ -255,87 +317,17 @@ static int become(
 	return 0;
 }
 
-/* @return how many there are now */
-static unsigned add_own_rules(const struct sandbox_config *cfg, struct landlock_rule *rules)
-{
-	unsigned n = 0;
-
-	for (; n < cfg->n_rules; n++)
-		rules[n] = cfg->rules[n];
-	own_proc = open("/proc/self", O_PATH | O_CLOEXEC);
-	own_tasks = open("/proc/self/task", O_PATH | O_CLOEXEC);
-	rules[n++] = (struct landlock_rule){"/proc/self", LANDLOCK_READ};
-	/* Threads are given names. */
-	rules[n++] = (struct landlock_rule){"/proc/self/task", LANDLOCK_WRITE};
-	return n;
-}
-
-static int limit_files(const struct sandbox_config *cfg, struct sandbox_report *report)
-{
-	struct landlock_rule *rules = calloc(cfg->n_rules + 2, sizeof(rules[0]));
-	int err;
-
-	if (rules == NULL)
-		return -ENOMEM;
-	ruleset = landlock_open(rules, add_own_rules(cfg, rules), &report->landlock_abi);
-	free(rules);
-	if (ruleset < 0)
-		return ruleset;
-	err = every_thread(enter_ruleset);
-	close(ruleset);
-	ruleset = -1;
-	return err;
-}
-
-static int filter_calls(void)
-{
-	struct syscall_filter *process = NULL;
-	bool seen = refused_install() == 0;
-	int err;
-
-	err = syscall_filter_create(SYSCALL_FILTER_LCORE, seen, &lcore_filter);
-	if (err == 0)
-		err = syscall_filter_create(SYSCALL_FILTER_PROCESS, seen, &process);
-	if (err == 0)
-		err = syscall_filter_apply(process);
-	syscall_filter_destroy(process);
-	return err;
-}
-
 int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_report *report, struct why *why)
 {
-	const struct sandbox_options *so = cfg->options;
-	const bool possible = !is_instrumented();
 	void *frame;
 	int err = 0;
 
 	/* pthread_cancel(3), by which the EAL ends threads, loads a library, or aborts: so does
 	 * this. */
 	backtrace(&frame, 1);
-	if (possible && is_wanted(so, SANDBOX_CAPS))
+	if (is_wanted(cfg->options, SANDBOX_CAPS) && !is_instrumented())
 		every_thread(drop_bounding_set);
 	if (cfg->user != NULL)
 		err = become(cfg, report, why);
-	if (err != 0 || !possible)
-		return err;
-	if (is_wanted(so, SANDBOX_PRIVILEGES))
-		err = note(so, report, SANDBOX_PRIVILEGES, every_thread(forbid_privileges), why);
-	if (err == 0 && is_wanted(so, SANDBOX_LANDLOCK))
-		err = note(so, report, SANDBOX_LANDLOCK, limit_files(cfg, report), why);
-	if (err == 0 && is_wanted(so, SANDBOX_CAPS))
-		err = note(so, report, SANDBOX_CAPS, every_thread(drop_capabilities), why);
-	if (err == 0 && is_wanted(so, SANDBOX_SECCOMP))
-		err = note(so, report, SANDBOX_SECCOMP, filter_calls(), why);
-	return err;
-}
-
-int sandbox_enter_lcore(void)
-{
-	return lcore_filter == NULL ? 0 : syscall_filter_apply(lcore_filter);
-}
-
-int sandbox_lcore_failed(
-	const struct sandbox_options *so, struct sandbox_report *report, int err, struct why *why)
-{
-	return note(so, report, SANDBOX_SECCOMP, err, why);
+	return err != 0 ? err : give_up_all(cfg, SANDBOX_CAPS, SANDBOX_PARTS, report, why);
 }

@@ -8,7 +8,7 @@
  * Order, and why. Core dumps and namespaces go first, before there are other threads: what is
  * forked off a namespace later stays in it. The rest comes when all is running: sockets listen,
  * sources are open, lcores poll, hugepages are mapped. Then: the capability bounding set (needs a
- * capability), the user (as root), then on every thread no_new_privs, the capabilities and
+ * capability), the user (as root), then on every thread the capabilities, no_new_privs and
  * Landlock, which Linux has for each thread (every_thread.h); then the seccomp filter of the
  * process, on all threads at once; and last, by each lcore itself, between two turns, its own
  * narrower one, which could not be there before that (syscall_filter.h). Threads that are started
@@ -30,10 +30,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* In the order in which they are given up. */
 enum sandbox_part {
 	SANDBOX_DUMPS, /* no core dumps; other processes of the user cannot trace this one */
 	SANDBOX_NAMESPACES,
-	SANDBOX_CAPS,
+	SANDBOX_CAPS,	    /* this one and the next ones: when all runs */
 	SANDBOX_PRIVILEGES, /* no_new_privs */
 	SANDBOX_LANDLOCK,
 	SANDBOX_SECCOMP,
@@ -58,7 +59,6 @@ struct sandbox_report {
 		bool wanted, in_force;
 		char why_not[96];
 	} parts[SANDBOX_PARTS];
-	int landlock_abi;
 };
 
 /**
@@ -87,12 +87,15 @@ int sandbox_begin(const struct sandbox_options *so, struct sandbox_report *repor
 struct sandbox_config {
 	const struct sandbox_options *options;
 	const struct user *user; /* to become; NULL: stay */
-	const struct landlock_rule *rules;
-	unsigned n_rules;
+	struct landlock *files;	 /* which it keeps; its own of /proc are added */
+
+	/* Let all lcores call sandbox_enter_lcore(): 0, or a negative errno. NULL: there is none */
+	int (*confine_lcores)(void *lcores);
+	void *lcores;
 };
 
 /**
- * All the rest, but for the lcores.
+ * All the rest.
  *
  * @return  0; a negative errno if something is required, or the user, and can't be had: then the
  *          process must end
@@ -106,9 +109,5 @@ int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_report *repor
  * @return  0 or a negative errno
  */
 int sandbox_enter_lcore(void);
-
-/** Note that lcores have not done it. As sandbox_enter() then. */
-int sandbox_lcore_failed(
-	const struct sandbox_options *so, struct sandbox_report *report, int err, struct why *why);
 
 #endif
