@@ -29,9 +29,10 @@ struct syscall_filter {
 static const char *const process_calls[] = {
 	/* descriptors */
 	"read", "write", "readv", "writev", "pread64", "pwrite64", "close", "lseek", "fcntl", "dup",
-	"eventfd2", "pipe2", "memfd_create", "signalfd4", "timerfd_create", "timerfd_settime",
-	"epoll_create1", "epoll_create", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
-	"poll", "ppoll", "select", "pselect6", "ftruncate", "fallocate", "flock", "fsync",
+	"eventfd2", "pipe", "pipe2", "memfd_create", "signalfd4", "timerfd_create",
+	"timerfd_settime", "epoll_create1", "epoll_create", "epoll_ctl", "epoll_wait",
+	"epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6", "ftruncate",
+	"fallocate", "flock", "fsync",
 	/* files */
 	"open", "openat", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
 	"access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd",
@@ -83,7 +84,35 @@ static const char *const fatal_calls[] = {"execve", "execveat", "ptrace", "proce
 	"fsmount", "pivot_root", "chroot", "setns", "unshare", "add_key", "request_key", "keyctl",
 	"open_by_handle_at", "reboot", "swapon", "swapoff", "acct", "iopl", "ioperm", "modify_ldt"};
 
-#define N_CALLS(a) (sizeof(a) / sizeof((a)[0]))
+/* Calls that are allowed when the bits 'mask' of an argument are these. */
+struct argument {
+	const char *name;
+	unsigned arg;
+	uint32_t mask, bits;
+};
+
+#define AN_INT	 UINT32_MAX /* all that the kernel takes of it: what is above means nothing */
+#define A_THREAD (CLONE_THREAD | CLONE_VM | CLONE_SIGHAND)
+
+/* Memory, but none to run: there is no code in it that was not there at start. */
+static const struct argument memory_arguments[] = {
+	{"mmap", 2, PROT_EXEC, 0}, {"mprotect", 2, PROT_EXEC, 0}};
+
+static const struct argument process_arguments[] = {
+	/* No process: a pid of its own, or memory of its own, is what it must not have. */
+	{"clone", 0, A_THREAD, A_THREAD},
+	/* its own limits */
+	{"prlimit64", 0, AN_INT, 0},
+	/* no network */
+	{"socket", 0, AN_INT, AF_UNIX}, {"socketpair", 0, AN_INT, AF_UNIX},
+	/* a name for a thread, or for memory (glibc does both), and no way back to dumps */
+	{"prctl", 0, AN_INT, PR_SET_NAME}, {"prctl", 0, AN_INT, PR_GET_NAME},
+	{"prctl", 0, AN_INT, PR_SET_VMA}, {"prctl", 0, AN_INT, PR_GET_DUMPABLE},
+	/* of descriptors */
+	{"ioctl", 1, AN_INT, TCGETS}, {"ioctl", 1, AN_INT, FIONREAD}, {"ioctl", 1, AN_INT, FIONBIO},
+	{"ioctl", 1, AN_INT, FIOCLEX}};
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
 
 /* A call that this libseccomp or this architecture does not have needs no rule. */
 static int add(scmp_filter_ctx ctx, uint32_t action, const char *name, unsigned n_args,
@@ -103,67 +132,27 @@ static int add_all(scmp_filter_ctx ctx, uint32_t action, const char *const *name
 	return err;
 }
 
-/* Memory, but none to run: there is no code in it that was not there at start. */
-static int add_memory(scmp_filter_ctx ctx)
-{
-	const struct scmp_arg_cmp no_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
-	int err = add(ctx, SCMP_ACT_ALLOW, "mmap", 1, &no_exec);
-
-	return err != 0 ? err : add(ctx, SCMP_ACT_ALLOW, "mprotect", 1, &no_exec);
-}
-
-/* A signal to a thread of this process. */
-static int add_tgkill(scmp_filter_ctx ctx)
-{
-	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
-
-	return add(ctx, SCMP_ACT_ALLOW, "tgkill", 1, &self);
-}
-
-/* Flags of which one has this value, in argument 'arg'. */
-static int add_values(
-	scmp_filter_ctx ctx, const char *name, unsigned arg, const unsigned *values, size_t n)
+static int add_arguments(scmp_filter_ctx ctx, const struct argument *arguments, size_t n)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < n && err == 0; i++) {
-		/* The kernel takes an int: what is above it means nothing. */
+		const struct argument *a = &arguments[i];
 		const struct scmp_arg_cmp is =
-			SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, values[i]);
+			SCMP_CMP(a->arg, SCMP_CMP_MASKED_EQ, a->mask, a->bits);
 
-		err = add(ctx, SCMP_ACT_ALLOW, name, 1, &is);
+		err = add(ctx, SCMP_ACT_ALLOW, a->name, 1, &is);
 	}
 	return err;
 }
 
-static int add_process_arguments(scmp_filter_ctx ctx)
+/* Memory, and a signal to a thread of this process: what both kinds have. */
+static int add_common(scmp_filter_ctx ctx)
 {
-	static const unsigned unix_sockets[] = {AF_UNIX};
-	/* a name for a thread, or for memory (glibc does both), and no way back to dumps */
-	static const unsigned options[] = {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE};
-	static const unsigned requests[] = {TCGETS, FIONREAD, FIONBIO, FIOCLEX};
-	/* A thread, no process: a pid of its own, or memory of its own, is what it must not have.
-	 */
-	const struct scmp_arg_cmp thread = SCMP_A0(SCMP_CMP_MASKED_EQ,
-		CLONE_THREAD | CLONE_VM | CLONE_SIGHAND, CLONE_THREAD | CLONE_VM | CLONE_SIGHAND);
-	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, 0);
-	int err = add_memory(ctx);
+	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	int err = add_arguments(ctx, memory_arguments, N(memory_arguments));
 
-	if (err == 0)
-		err = add_tgkill(ctx);
-	if (err == 0)
-		err = add(ctx, SCMP_ACT_ALLOW, "clone", 1, &thread);
-	if (err == 0)
-		err = add(ctx, SCMP_ACT_ALLOW, "prlimit64", 1, &self);
-	if (err == 0)
-		err = add_values(ctx, "socket", 0, unix_sockets, N_CALLS(unix_sockets));
-	if (err == 0)
-		err = add_values(ctx, "socketpair", 0, unix_sockets, N_CALLS(unix_sockets));
-	if (err == 0)
-		err = add_values(ctx, "prctl", 0, options, N_CALLS(options));
-	if (err == 0)
-		err = add_values(ctx, "ioctl", 1, requests, N_CALLS(requests));
-	return err;
+	return err != 0 ? err : add(ctx, SCMP_ACT_ALLOW, "tgkill", 1, &self);
 }
 
 /* No process. libc blocks all signals meanwhile, so that a SIGSYS would end this one. */
@@ -173,31 +162,27 @@ static int add_fork(scmp_filter_ctx ctx)
 	const struct scmp_arg_cmp process = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0);
 	int err = add(ctx, SCMP_ACT_ERRNO(EPERM), "clone", 1, &process);
 
-	return err != 0 ? err : add_all(ctx, SCMP_ACT_ERRNO(EPERM), calls, N_CALLS(calls));
+	return err != 0 ? err : add_all(ctx, SCMP_ACT_ERRNO(EPERM), calls, N(calls));
 }
 
 static int add_process(scmp_filter_ctx ctx, bool seen)
 {
-	int err = add_all(ctx, SCMP_ACT_ALLOW, process_calls, N_CALLS(process_calls));
+	int err = add_all(ctx, SCMP_ACT_ALLOW, process_calls, N(process_calls));
 
 	if (err == 0)
-		err = add_process_arguments(ctx);
+		err = add_arguments(ctx, process_arguments, N(process_arguments));
 	if (err == 0 && seen)
 		err = add_fork(ctx);
 	if (err == 0)
-		err = add_all(ctx, SCMP_ACT_ERRNO(ENOSYS), absent_calls, N_CALLS(absent_calls));
+		err = add_all(ctx, SCMP_ACT_ERRNO(ENOSYS), absent_calls, N(absent_calls));
 	if (err == 0)
-		err = add_all(ctx, SCMP_ACT_KILL_PROCESS, fatal_calls, N_CALLS(fatal_calls));
+		err = add_all(ctx, SCMP_ACT_KILL_PROCESS, fatal_calls, N(fatal_calls));
 	return err;
 }
 
 static int add_lcore(scmp_filter_ctx ctx)
 {
-	int err = add_all(ctx, SCMP_ACT_ALLOW, lcore_calls, N_CALLS(lcore_calls));
-
-	if (err == 0)
-		err = add_memory(ctx);
-	return err != 0 ? err : add_tgkill(ctx);
+	return add_all(ctx, SCMP_ACT_ALLOW, lcore_calls, N(lcore_calls));
 }
 
 /* The program that libseccomp makes of it: that is to be had by a file alone. */
@@ -231,6 +216,8 @@ int syscall_filter_create(enum syscall_filter_kind kind, bool seen, struct sysca
 		err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (err == 0) /* a binary tree: a hundred comparisons would cost each call */
 		err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (err == 0)
+		err = add_common(ctx);
 	if (err == 0)
 		err = kind == SYSCALL_FILTER_PROCESS ? add_process(ctx, seen) : add_lcore(ctx);
 	if (err == 0) {
