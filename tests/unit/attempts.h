@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -88,6 +89,16 @@ static int connect_tcp(void)
 	return answer(socket(AF_INET, SOCK_STREAM, 0));
 }
 
+/* Any port, of this machine alone. */
+static int listen_tcp(void)
+{
+	const struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return fd < 0 ? errno : answer(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)));
+}
+
 static int connect_netlink(void)
 {
 	return answer(socket(AF_NETLINK, SOCK_RAW, 0));
@@ -134,6 +145,19 @@ static int signal_parent(void)
 static int signal_parents_thread(void)
 {
 	return answer(tgkill(getppid(), getppid(), 0));
+}
+
+static int limit_parent(void)
+{
+	struct rlimit limit;
+
+	return answer(prlimit(getppid(), RLIMIT_NOFILE, NULL, &limit));
+}
+
+/* Any other than those few that are of use. */
+static int make_ioctl(void)
+{
+	return answer(ioctl(STDIN_FILENO, FIONCLEX));
 }
 
 static int become_root(void)

@@ -291,6 +291,17 @@ static void test_files(void **state)
 	assert_int_equal(attempt_in("no-landlock", open_other), 0);
 }
 
+/* Landlock's part of it, which Linux 6.7 brought. */
+static void test_tcp(void **state)
+{
+	need(SANDBOX_LANDLOCK);
+	assert_int_equal(attempt_in("no-landlock,no-seccomp,no-namespaces", listen_tcp), 0);
+	if (syscall(444 /* landlock_create_ruleset */, NULL, 0, 1) < 4)
+		print_message("# this kernel's Landlock does not know TCP\n");
+	else
+		assert_int_equal(attempt_in("no-seccomp,no-namespaces", listen_tcp), EACCES);
+}
+
 static void test_system_calls(void **state)
 {
 	need(SANDBOX_SECCOMP);
@@ -302,6 +313,10 @@ static void test_system_calls(void **state)
 	assert_int_equal(attempt_in("off", signal_parent), 0);
 	assert_int_equal(attempt_in("on", signal_parent), EPERM);
 	assert_int_equal(attempt_in("on", signal_parents_thread), EPERM);
+	assert_int_equal(attempt_in("off", limit_parent), 0);
+	assert_int_equal(attempt_in("on", limit_parent), EPERM);
+	assert_int_equal(attempt_in("off", make_ioctl), 0);
+	assert_int_equal(attempt_in("on", make_ioctl), EPERM);
 	assert_int_equal(attempt_in("on", change_host_name), EPERM);
 	assert_int_equal(attempt_in("no-seccomp,no-namespaces", connect_tcp), 0);
 }
@@ -590,6 +605,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		sandbox_test(test_files),
+		sandbox_test(test_tcp),
 		sandbox_test(test_system_calls),
 		sandbox_test(test_refused_calls_are_seen),
 		sandbox_test(test_no_new_code),
