@@ -3,7 +3,7 @@
 #define VRNG_RECEIVE_H
 
 /*
- * The head of a vhost-user message as it comes in, before rte_vhost has it: recvmsg.c.
+ * The head of a vhost-user message as it comes in, before rte_vhost has it: interposed.c.
  *
  * Requests. The library works on all that it knows, whatever was negotiated, and a hook that it
  * calls before cannot keep it from that without losing the message's descriptors. One of them makes

@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Fixed by session_init() before rte_vhost has callbacks to make. */
 static struct guest_table *guests;
@@ -68,10 +69,10 @@ static void judge_message(struct session *s, const struct message *m, void *msg)
 	if (!message_is_allowed(m->request)) {
 		session_condemn(s, "a message that no feature allows");
 		message_clear(msg);
-		conn_hang_up(&s->conn);
+		conn_hang_up(s->conn_fd);
 	} else if (message_names_other_ring(m)) {
 		session_condemn(s, "a ring that the device does not have");
-	} else if (!conn_is_read(&s->conn)) {
+	} else if (!conn_is_read(s->conn_fd)) {
 		session_condemn(s, "its front-end reads no answers");
 	}
 }
@@ -184,16 +185,6 @@ static struct guest *guest_of(int vid)
 	return g;
 }
 
-static bool is_of_session(const struct conn *conn, void *guest)
-{
-	const struct guest *g = guest;
-
-	for (const struct session *s = g->session; s != NULL; s = s->older)
-		if (s->conn.ino == conn->ino)
-			return true;
-	return false;
-}
-
 /* May a front-end come? One that is heard of before the end of the one before it may. */
 static bool may_connect(struct guest *g)
 {
@@ -218,7 +209,7 @@ static bool may_connect(struct guest *g)
 	 * A front-end that died and came back may be heard of in the wrong order: its new
 	 * connection first, then the end of its old one. So the old one is looked at.
 	 */
-	if (conn_is_live(&g->session->conn)) {
+	if (conn_is_live(g->session->conn_fd)) {
 		LOG_LIMITED(&limit, WARNING,
 			"guest %s: a second front-end on %s was refused: one is served",
 			g->spec.name, g->spec.path);
@@ -229,7 +220,7 @@ static bool may_connect(struct guest *g)
 }
 
 /* There is no room for one more: it is refused. */
-static int give_up(struct guest *g, struct session *s, int err)
+static int give_up(const struct guest *g, struct session *s, int err)
 {
 	static struct log_limit shortages;
 
@@ -237,7 +228,8 @@ static int give_up(struct guest *g, struct session *s, int err)
 		g->spec.path, strerror(-err));
 	if (s != NULL) {
 		guard_close(s->guard);
-		conn_close(&s->conn);
+		if (s->conn_fd >= 0)
+			close(s->conn_fd);
 	}
 	free(s);
 	return -1;
@@ -246,19 +238,17 @@ static int give_up(struct guest *g, struct session *s, int err)
 static int begin_session(struct guest *g, int vid)
 {
 	struct session *s;
-	int err;
 
 	if (!may_connect(g))
 		return -1;
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return give_up(g, NULL, -ENOMEM);
-	/* Without it there would be no limit to how long this one can make all others wait. */
-	err = conn_find(g->spec.path, g->spec.client, is_of_session, g, &s->conn);
-	if (err != 0)
-		return give_up(g, s, err);
-	conn_limit_waits(&s->conn, RECEIVE_WAIT_MS);
-	s->guard = guard_open(s->conn.fd);
+	s->conn_fd = conn_open();
+	if (s->conn_fd < 0)
+		return give_up(g, s, s->conn_fd);
+	conn_limit_waits(s->conn_fd, RECEIVE_WAIT_MS);
+	s->guard = guard_open(s->conn_fd);
 	if (s->guard == NULL || rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0)
 		return give_up(g, s, -ENOMEM);
 	s->guest = g;
@@ -297,7 +287,7 @@ static void end_session(struct session *s)
 	if (changing == s)
 		changing = NULL;
 	guard_close(s->guard);
-	conn_close(&s->conn);
+	close(s->conn_fd);
 	while (*link != s)
 		link = &(*link)->older;
 	*link = s->older;
@@ -317,7 +307,7 @@ static void judge_end(struct session *s)
 {
 	static struct log_limit strikes;
 
-	if (s->in_message || s->condemned || guard_is_hit(s->guard) || !conn_is_live(&s->conn))
+	if (s->in_message || s->condemned || guard_is_hit(s->guard) || !conn_is_live(s->conn_fd))
 		return;
 	LOG_LIMITED(&strikes, WARNING, "guest %s: its front-end broke a message off",
 		s->guest->spec.name);
@@ -428,7 +418,7 @@ static void hang_up(const struct guest *g)
 {
 	pthread_mutex_lock(&sessions_lock);
 	for (const struct session *s = g->session; s != NULL; s = s->older)
-		conn_hang_up(&s->conn);
+		conn_hang_up(s->conn_fd);
 	pthread_mutex_unlock(&sessions_lock);
 }
 

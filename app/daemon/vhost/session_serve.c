@@ -5,6 +5,7 @@
 #include "lcore/worker.h"
 #include "log.h"
 #include "placement.h"
+#include "vhost/conn.h"
 #include "vhost/guard.h"
 #include "vhost/session_mem.h"
 
@@ -113,7 +114,7 @@ void session_resume(struct session *s)
 	if (why != NULL) {
 		/* It was sound when it came; nothing that is said later will mend it. */
 		session_condemn(s, why);
-		conn_hang_up(&s->conn);
+		conn_hang_up(s->conn_fd);
 		return;
 	}
 	why = load_ring(s);

@@ -10,7 +10,6 @@
  */
 
 #include "guest.h"
-#include "vhost/conn.h"
 
 #define REQUESTQ 0 /* the only virtqueue (virtio 1.3 §5.4.2) */
 
@@ -20,7 +19,7 @@ struct session {
 	struct guest *guest;
 	struct session
 		*older; /* of the same guest: its connection ended, which is yet to be seen */
-	struct conn conn;
+	int conn_fd;	/* of our own */
 	int vid;
 	bool running;	     /* between new_device and destroy_device */
 	bool enabled;	     /* the ring, by the front-end */

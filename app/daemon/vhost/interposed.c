@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Functions of the C library, in its place: rte_vhost, which tells little of what it does with a
+ * socket, does it by these. A definition in the program comes before that of the C library, for
+ * archives and for shared libraries that use it.
+ *
+ * What it receives is judged first (receive.h), and the connections that it makes are noted
+ * (conn.h).
+ *
+ * Context: any. The EAL of one process without a --file-prefix to share receives nothing by it.
+ */
+#include "vhost/conn.h"
+#include "vhost/receive.h"
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	ssize_t n = syscall(SYS_recvmsg, fd, message, flags);
+
+	return n > 0 ? receive_judge(fd, message, n) : n;
+}
+
+int accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	int conn = (int)syscall(SYS_accept4, fd, addr, len, 0);
+
+	if (conn >= 0)
+		conn_note(conn);
+	return conn;
+}
+
+int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int rc = (int)syscall(SYS_connect, fd, addr, len);
+
+	if (rc == 0)
+		conn_note(fd);
+	return rc;
+}
