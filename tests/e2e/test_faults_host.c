@@ -79,7 +79,7 @@ static void knock(struct stage *st, const char *path)
 	struct frontend *fe;
 
 	assert_int_equal(frontend_create(&cfg, &fe), 0);
-	assert_int_equal(frontend_send_raw(fe, &header, NULL, 0, NULL, 0), 0);
+	(void)frontend_send_raw(fe, &header, NULL, 0, NULL, 0);
 	sleep_ms(5);
 	assert_int_equal(frontend_sync(st->honest[0].guest.fe), 0);
 	frontend_destroy(fe);
@@ -125,27 +125,79 @@ static void test_descriptors(void **state)
 		refused, room, (unsigned long long)answers);
 }
 
+static const char no_fds[] = "the limit of open files, ";
+
+/* Leave it none, which it says. @return the limit as it was */
+static rlim_t use_up_fds(struct stage *st)
+{
+	rlim_t before = limit_fds(&st->daemon, limit_with(&st->daemon, 0));
+	int64_t end_ms = now_ms() + LIVENESS_MS;
+
+	for (; !daemon_said(&st->daemon, no_fds); sleep_ms(20)) {
+		if (now_ms() > end_ms)
+			fail_msg("the daemon does not say: %s", no_fds);
+		/* Some were in use for a moment. */
+		limit_fds(&st->daemon, limit_with(&st->daemon, 0));
+	}
+	return before;
+}
+
+/*
+ * Front-ends come while there are none. The library's thread, which waits for all sockets, must not
+ * find them at its door over and over.
+ */
+static void test_no_descriptors_no_spinning(void **state)
+{
+	struct frontend_cfg cfg = {.timeout_ms = LIVENESS_MS};
+	struct stage *st = *state;
+	struct frontend *fe[STAGE_HONEST];
+	uint64_t from_ns, cpu_ns;
+	rlim_t before;
+	int64_t from_us;
+	pid_t tid;
+
+	stage_start(st, NR_SOCKETS, NULL);
+	stage_check_others(st);
+	tid = thread_find(&st->daemon, "vhost-events");
+	before = use_up_fds(st);
+	for (unsigned i = 0; i < STAGE_HONEST; i++) {
+		cfg.socket_path = st->daemon.socket[i];
+		assert_int_equal(frontend_create(&cfg, &fe[i]), 0);
+	}
+	sleep_ms(50);
+	from_us = now_us();
+	from_ns = thread_cpu_ns(&st->daemon, tid);
+	sleep_ms(500);
+	cpu_ns = thread_cpu_ns(&st->daemon, tid) - from_ns;
+	print_message(
+		"# tried: %d front-ends come while there are no descriptors left\n", STAGE_HONEST);
+	print_message("# happened: rte_vhost's thread used %llu %% of a CPU\n",
+		(unsigned long long)cpu_ns / 10 / (unsigned long long)(now_us() - from_us));
+	assert_true(cpu_ns / 200 < (uint64_t)(now_us() - from_us)); /* a fifth */
+	for (unsigned i = 0; i < STAGE_HONEST; i++) {
+		assert_int_not_equal(frontend_sync(fe[i]), 0); /* it was refused */
+		frontend_destroy(fe[i]);
+	}
+	limit_fds(&st->daemon, before);
+	guest_connect(&st->guest, st->daemon.socket[0]);
+	guest_assert_served(&st->guest);
+	(void)stage_stop_others(st);
+}
+
 /* It lasts: it is said, once; and once more when it is over. */
 static void test_descriptors_said_once(void **state)
 {
-	static const char said[] = "the limit of open files, ";
 	struct stage *st = *state;
 	rlim_t before;
 	int64_t end_ms;
 
 	stage_start(st, NR_SOCKETS, NULL);
-	before = limit_fds(&st->daemon, limit_with(&st->daemon, 0));
-	for (end_ms = now_ms() + LIVENESS_MS; !daemon_said(&st->daemon, said); sleep_ms(20)) {
-		if (now_ms() > end_ms)
-			fail_msg("the daemon does not say: %s", said);
-		/* Some were in use for a moment. */
-		limit_fds(&st->daemon, limit_with(&st->daemon, 0));
-	}
+	before = use_up_fds(st);
 	for (end_ms = now_ms() + 2500; now_ms() < end_ms; sleep_ms(20)) {
 		(void)socket_answers(st->daemon.socket[0]);
 		stage_check_others(st);
 	}
-	assert_int_equal(times_said(&st->daemon, said), 1);
+	assert_int_equal(times_said(&st->daemon, no_fds), 1);
 	limit_fds(&st->daemon, before);
 	daemon_wait_until_said(&st->daemon, "there are open files to be had again");
 	guest_connect(&st->guest, st->daemon.socket[0]);
@@ -342,6 +394,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HOST_TEST(test_descriptors),
+		HOST_TEST(test_no_descriptors_no_spinning),
 		HOST_TEST(test_descriptors_said_once),
 		HOST_TEST(test_socket_cannot_be_made),
 		HOST_TEST(test_directory),

@@ -44,6 +44,23 @@ pid_t thread_find(const struct daemon *d, const char *name)
 	return found;
 }
 
+uint64_t thread_cpu_ns(const struct daemon *d, pid_t tid)
+{
+	unsigned long long ns = 0;
+	char path[80];
+	FILE *file;
+	int got;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", d->pid, tid);
+	file = fopen(path, "r");
+	if (file == NULL)
+		fail_msg("the daemon has no %s", path);
+	got = fscanf(file, "%llu", &ns);
+	fclose(file);
+	assert_int_equal(got, 1);
+	return ns;
+}
+
 unsigned long lcore_sleeps(const struct daemon *d)
 {
 	static const char key[] = "\nvoluntary_ctxt_switches:";

@@ -7,8 +7,13 @@
 
 #include "daemon.h"
 
+#include <stdint.h>
+
 /** The id of the first thread whose name begins so; 0: there is none. */
 pid_t thread_find(const struct daemon *d, const char *name);
+
+/** How long a thread has run on a CPU so far, in nanoseconds. */
+uint64_t thread_cpu_ns(const struct daemon *d, pid_t tid);
 
 /** How often the daemon's (first) lcore has gone to sleep so far. */
 unsigned long lcore_sleeps(const struct daemon *d);

@@ -4,8 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
 
 static __thread int last_made = -1;
 
@@ -19,6 +24,45 @@ int conn_open(void)
 	int fd = fcntl(last_made, F_DUPFD_CLOEXEC, 0);
 
 	return fd >= 0 ? fd : -errno;
+}
+
+static int spare = -1;
+
+void conn_keep_spare(void)
+{
+	int none = -1, fd = eventfd(0, EFD_CLOEXEC);
+
+	if (fd >= 0 && !__atomic_compare_exchange_n(
+			       &spare, &none, fd, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		close(fd);
+}
+
+/* @return whether one that waits was taken, and closed */
+static bool refuse(int listener)
+{
+	struct pollfd pfd = {.fd = listener, .events = POLLIN};
+	int fd;
+
+	if (poll(&pfd, 1, 0) != 1) /* taking it would wait */
+		return false;
+	fd = __atomic_exchange_n(&spare, -1, __ATOMIC_RELAXED);
+	if (fd >= 0)
+		close(fd);
+	fd = (int)syscall(SYS_accept4, listener, NULL, NULL, 0);
+	if (fd >= 0)
+		close(fd);
+	conn_keep_spare();
+	return fd >= 0;
+}
+
+void conn_turn_away(int listener)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int err = errno;
+
+	if ((err != EMFILE && err != ENFILE) || !refuse(listener))
+		nanosleep(&pause, NULL);
+	errno = err;
 }
 
 bool conn_is_live(int fd)

@@ -23,6 +23,20 @@ void conn_note(int fd);
  */
 int conn_open(void);
 
+/**
+ * Keep a descriptor for conn_turn_away(). Context: MAIN, early: it must be below the limit of open
+ * files, also when that is lowered.
+ */
+void conn_keep_spare(void);
+
+/**
+ * After accept() has failed: let it not be called again at once, since the connection still waits
+ * and rte_vhost's thread would do nothing else. When there was no descriptor for it, it is taken
+ * with the one that was kept, and closed; when that does not help, this takes a millisecond. errno
+ * stays. Context: any, the listener's only thread.
+ */
+void conn_turn_away(int listener);
+
 /** Is the peer there, and may it say more? */
 bool conn_is_live(int fd);
 

@@ -29,6 +29,8 @@ int accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 	if (conn >= 0)
 		conn_note(conn);
+	else
+		conn_turn_away(fd);
 	return conn;
 }
 

@@ -400,6 +400,7 @@ int session_init(struct guest_table *table)
 
 	if (err != 0)
 		LOG(ERR, "cannot guard the guests' memory: %s", strerror(-err));
+	conn_keep_spare();
 	guests = table;
 	return err;
 }
