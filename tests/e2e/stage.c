@@ -43,6 +43,8 @@ void stage_order_faults(struct stage *st)
 void stage_start(struct stage *st, unsigned nr_sockets, const char *const *more)
 {
 	daemon_start(&st->daemon, nr_sockets, more);
+	/* Its sockets accept before it has opened, and closed, all that it does at start. */
+	daemon_wait_until_said(&st->daemon, "vhost-rng: serving");
 	stage_enter(st, nr_sockets);
 }
 

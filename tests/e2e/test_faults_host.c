@@ -108,7 +108,6 @@ static void test_descriptors(void **state)
 	uint64_t answers;
 
 	stage_start(st, NR_SOCKETS, NULL);
-	sleep_ms(50);
 	while (!come_with(st, room)) {
 		refused++;
 		assert_true(room++ < 64);
