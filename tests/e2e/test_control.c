@@ -353,11 +353,12 @@ static void test_many_clients(void **state)
 static void test_reseed(void **state)
 {
 	struct fixture *fx = *state;
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
 	json_int_t before = 0, after = 0;
+	int64_t deadline_ms;
 
 	START("-s", fx->daemon.prefix, "--source-mode", "drbg");
 	serve(fx, fx->daemon.socket[0]);
+	deadline_ms = now_ms() + LIVENESS_MS;
 	for (unsigned i = 0; after == before; i++) {
 		json_t *status = ASK("{\"command\": \"status\"}");
 		const json_t *lcore = json_array_get(json_object_get(status, "lcores"), 0);
@@ -390,11 +391,12 @@ static void test_client_mode(void **state)
 static void test_times(void **state)
 {
 	struct fixture *fx = *state;
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
 	json_int_t busy = 0, idle = 0;
+	int64_t deadline_ms;
 
 	START("-s", fx->daemon.prefix, "--idle", "adaptive");
 	serve(fx, fx->daemon.socket[0]);
+	deadline_ms = now_ms() + LIVENESS_MS;
 	while (busy == 0 || idle == 0) {
 		json_t *status = ASK("{\"command\": \"status\"}");
 		const json_t *lcore = json_array_get(json_object_get(status, "lcores"), 0);
@@ -421,21 +423,28 @@ static void test_log_level(void **state)
 	assert_true(daemon_said(&fx->daemon, "front-end connected"));
 }
 
+static void wait_until_gone(const char *path)
+{
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+
+	while (exists(path)) {
+		if (now_ms() > deadline_ms)
+			fail_msg("%s is still there", path);
+		sleep_ms(10);
+	}
+}
+
 /* A guest that is drained is served until its front-end goes; the next one is not. */
 static void test_drain_guest(void **state)
 {
 	struct fixture *fx = *state;
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
 
 	START("-s", fx->daemon.prefix, "-c", "2");
 	serve(fx, fx->daemon.socket[0]);
 	DO("{\"command\": \"drain\", \"name\": \"0\"}");
 	guest_assert_served(&fx->guest);
 	guest_die(&fx->guest);
-	while (exists(fx->daemon.socket[0])) {
-		assert_true(now_ms() < deadline_ms);
-		sleep_ms(10);
-	}
+	wait_until_gone(fx->daemon.socket[0]);
 	guest_fini(&fx->guest);
 	/* One that is not in use goes at once, and the daemon stays. */
 	DO("{\"command\": \"drain\", \"name\": \"1\"}");

@@ -184,7 +184,6 @@ static void test_stuck_while_asleep(void **state)
 static void test_stuck_is_logged(void **state)
 {
 	struct fixture *fx = *state;
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
 	pid_t lcore;
 
 	unsetenv("NOTIFY_SOCKET");
@@ -194,18 +193,10 @@ static void test_stuck_is_logged(void **state)
 	lcore = thread_find(&fx->daemon, "vrng-lcore-");
 	if (!stop_thread(lcore))
 		skip();
-	while (!daemon_said(&fx->daemon, "has made no progress for")) {
-		if (now_ms() > deadline_ms)
-			fail_msg("nobody noticed that the lcore stands still");
-		sleep_ms(50);
-	}
+	daemon_wait_until_said(&fx->daemon, "has made no progress for");
 	assert_false(daemon_said(&fx->daemon, "goes on"));
 	assert_int_equal(ptrace(PTRACE_DETACH, lcore, NULL, NULL), 0);
-	while (!daemon_said(&fx->daemon, "goes on")) {
-		if (now_ms() > deadline_ms + LIVENESS_MS)
-			fail_msg("nobody noticed that the lcore goes on");
-		sleep_ms(50);
-	}
+	daemon_wait_until_said(&fx->daemon, "goes on");
 	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
 }
 

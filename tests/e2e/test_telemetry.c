@@ -346,12 +346,13 @@ static json_int_t check_histogram(struct fixture *fx, const char *of)
 static void test_histograms_of_poll(void **state)
 {
 	struct fixture *fx = *state;
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	int64_t deadline_ms;
 
 	start(fx, 1, (const char *[]){"--lcores", "1", NULL});
 	assert_int_equal(check_histogram(fx, "service,0"), 0);
 	assert_int_equal(check_histogram(fx, "wake,1"), 0);
 	honest_start(&fx->honest, fx->daemon.socket[0]);
+	deadline_ms = now_ms() + LIVENESS_MS;
 	while (check_histogram(fx, "service,0") < 10) {
 		assert_true(now_ms() < deadline_ms);
 		sleep_ms(5);
@@ -363,10 +364,11 @@ static void test_histograms_of_poll(void **state)
 static void test_histograms_of_adaptive(void **state)
 {
 	struct fixture *fx = *state;
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	int64_t deadline_ms;
 
 	start(fx, 1, (const char *[]){"--lcores", "1", "--idle", "adaptive", NULL});
 	connect_guest(fx, 0);
+	deadline_ms = now_ms() + LIVENESS_MS;
 	while (number_of(fx, "/vhost_rng/guest,0", "counters.kicks") < 3 ||
 		check_histogram(fx, "wake,1") < 1 || check_histogram(fx, "timer,1") < 3) {
 		assert_true(now_ms() < deadline_ms);
