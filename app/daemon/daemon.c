@@ -258,12 +258,9 @@ static void say_what_is_served(const struct daemon *d)
 
 static void tell_supervisor(struct daemon *d)
 {
-	const struct guest_table *table = guests_table(d->guests);
-	unsigned n_served = 0;
+	const struct guest_counts n = guests_count(d->guests);
 
-	for (unsigned i = 0; i < table->n; i++)
-		n_served += guest_state(table->all[i]) == GUEST_SERVED;
-	supervisor_status(&d->supervisor, "%u of %u guests served", n_served, table->n);
+	supervisor_status(&d->supervisor, "%u of %u guests served", n.served, n.all);
 }
 
 /* How long MAIN may wait for something to happen. */

@@ -62,6 +62,20 @@ struct guest_table *guests_table(struct guests *gs)
 	return &gs->table;
 }
 
+struct guest_counts guests_count(const struct guests *gs)
+{
+	struct guest_counts n = {.all = gs->table.n};
+
+	for (unsigned i = 0; i < gs->table.n; i++) {
+		enum guest_state state = guest_state(gs->table.all[i]);
+
+		n.connected += state != GUEST_ALONE;
+		n.served += state == GUEST_SERVED;
+		n.weights += gs->table.all[i]->spec.weight;
+	}
+	return n;
+}
+
 const struct limits *guests_limits(const struct guests *gs)
 {
 	return &gs->cfg.limits;
@@ -365,26 +379,18 @@ static void change_terms_on(struct guests *gs, struct worker *w, uint32_t total,
 		worker_change_terms(w, gs->changes, n);
 }
 
-bool guests_unsettled(const struct guests *gs)
-{
-	return gs->unsettled;
-}
-
 uint64_t guests_settle(struct guests *gs)
 {
 	uint64_t now_ns = clock_now_ns() - gs->cfg.epoch_ns, wait_ns, from;
-	uint32_t total = 0;
 
 	if (!gs->unsettled)
 		return NEVER;
 	from = terms_change_from(now_ns, gs->cfg.period_ns, gs->changed_from, &wait_ns);
 	if (wait_ns > 0)
 		return wait_ns;
-	for (unsigned i = 0; i < gs->table.n; i++)
-		total += gs->table.all[i]->spec.weight;
 	session_freeze();
 	for (unsigned i = 0; i < gs->cfg.n_workers; i++)
-		change_terms_on(gs, gs->cfg.workers[i], total, from);
+		change_terms_on(gs, gs->cfg.workers[i], guests_count(gs).weights, from);
 	session_thaw();
 	gs->changed_from = from;
 	gs->unsettled = false;

@@ -36,6 +36,14 @@ void guests_destroy(struct guests *gs);
 
 struct guest_table *guests_table(struct guests *gs);
 
+struct guest_counts {
+	unsigned all, connected, served; /* who is served is connected, too */
+	uint32_t weights;		 /* their sum */
+};
+
+/** Context: MAIN, or with the table's lock. */
+struct guest_counts guests_count(const struct guests *gs);
+
 /** What all of them together may have, as last set. */
 const struct limits *guests_limits(const struct guests *gs);
 
@@ -85,9 +93,6 @@ void guests_limit(struct guests *gs, const struct limits *limits);
  * @param g  NULL: all that there are
  */
 void guests_drain(struct guests *gs, struct guest *g, bool draining);
-
-/** Is there anything that guests_settle() has yet to do? */
-bool guests_unsettled(const struct guests *gs);
 
 /**
  * Tell the lcores what has changed in the terms.

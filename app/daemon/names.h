@@ -3,24 +3,11 @@
 #define VRNG_NAMES_H
 
 /*
- * What states and levels are called wherever a person or a program reads of them. Pure.
+ * What levels of the log are called wherever a person or a program reads or says them. They have
+ * RTE_LOG_*'s numbers. Pure.
  */
 
-#include <stdint.h>
-
-/** @param state  enum guest_state */
-const char *names_guest_state(unsigned state);
-
-/** @param state  enum intake_state */
-const char *names_intake_state(uint64_t state);
-
-/** @param policy  enum idle_policy */
-const char *names_idle_policy(unsigned policy);
-
-/** @return 0; -EINVAL when no policy is called so */
-int names_find_idle_policy(const char *name, unsigned *policy);
-
-/** @param level  RTE_LOG_* numbering */
+/** @param level  one that has a name */
 const char *names_log_level(int level);
 
 /** @return 0; -EINVAL when no level is called so */

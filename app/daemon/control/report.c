@@ -3,138 +3,263 @@
 
 #include "clock.h"
 #include "control/request.h"
-#include "control/snapshot.h"
+#include "lcore/sleeper.h"
+#include "lcore/worker.h"
 #include "names.h"
 #include "sandbox/refused.h"
 
 #include <unistd.h>
+
+#define SECOND_NS UINT64_C(1000000000)
+
+/* JSON */
+
+struct item {
+	const char *name;
+	json_t *value; /* NULL: no memory */
+};
+
+/* Takes the values over, of which the last one has no name. */
+static json_t *object(const struct item *items)
+{
+	json_t *object = json_object();
+	bool whole = object != NULL;
+
+	for (; items->name != NULL; items++)
+		whole &= json_object_set_new(object, items->name, items->value) == 0;
+	if (whole)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+/* A list of the reports number 0 to 'n' - 1. */
+static json_t *list(
+	const struct daemon *d, unsigned n, json_t *(*report)(const struct daemon *d, unsigned i))
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < n && list != NULL; i++) {
+		if (json_array_append_new(list, report(d, i)) != 0) {
+			json_decref(list);
+			list = NULL;
+		}
+	}
+	return list;
+}
 
 static json_t *number(uint64_t n)
 {
 	return json_integer((json_int_t)n);
 }
 
+/* Null: there is none. */
 static json_t *limit(uint64_t amount)
 {
 	return amount == UINT64_MAX ? json_null() : number(amount);
 }
 
-static json_t *value_of(const struct field *f, const void *value)
+static json_t *text(const char *text)
 {
-	const char *text;
-
-	switch (f->kind) {
-	case FIELD_NUMBER:
-		return number(*(const uint64_t *)value);
-	case FIELD_LIMIT:
-		return limit(*(const uint64_t *)value);
-	case FIELD_YES:
-		return json_boolean(*(const bool *)value);
-	default:
-		text = *(const char *const *)value;
-		if (text == NULL)
-			return json_null();
-		return f->kind == FIELD_PATH ? request_text(text) : json_string(text);
-	}
+	return text == NULL ? json_null() : json_string(text);
 }
 
-static json_t *report(const struct field *fields, const void *snapshot)
+static json_t *counter(const uint64_t *counter)
 {
-	json_t *object = json_object();
+	return number(stats_read(counter));
+}
 
-	for (; fields->name != NULL; fields++)
-		json_object_set_new(object, fields->name,
-			value_of(fields, (const char *)snapshot + fields->at));
-	return object;
+/* Guests */
+
+static const char *const guest_states[] = {
+	[GUEST_ALONE] = "alone",
+	[GUEST_CONNECTED] = "connected",
+	[GUEST_SERVED] = "served",
+};
+
+static const char *const waits_for[WAITING_KINDS] = {
+	[WAITING_FOR_TOKENS] = "tokens",
+	[WAITING_FOR_BYTES] = "bytes",
+};
+
+static json_t *report_counters(const struct guest *g, const uint64_t waited_ns[WAITING_KINDS])
+{
+	const struct rng_stats *stats = &g->dev.stats;
+	const struct item items[] = {
+		{"requests", counter(&stats->requests)},
+		{"bytes", counter(&stats->bytes)},
+		{"short", counter(&stats->short_reqs)},
+		{"calls", counter(&stats->calls)},
+		{"kicks", counter(&stats->kicks)},
+		{"throttled", counter(&stats->throttled)},
+		{"throttled_ns", number(waited_ns[WAITING_FOR_TOKENS])},
+		{"starved", counter(&stats->starved)},
+		{"starved_ns", number(waited_ns[WAITING_FOR_BYTES])},
+		{"broken", counter(&stats->broken)},
+		{NULL, NULL},
+	};
+
+	return object(items);
 }
 
 json_t *report_guest(const struct guest *g)
 {
-	struct guest_snapshot s;
-	json_t *guest;
+	uint64_t now_ns = clock_now_ns(), waited_ns[WAITING_KINDS];
+	enum waiting_for waits = waiting_read(&g->waiting, now_ns, waited_ns);
+	const struct spec *spec = &g->spec;
+	const struct item items[] = {
+		{"name", text(spec->name)},
+		{"socket", request_text(spec->path)},
+		{"mode", text(spec->client ? "client" : "server")},
+		{"state", text(guest_states[guest_state(g)])},
+		{"broken", text(guest_fault(g))},
+		{"waits_for", text(waits_for[waits])},
+		{"lcore", number(guest_lcore(g))},
+		{"pinned", json_boolean(spec->lcore != SPEC_ANY_LCORE)},
+		{"weight", number(spec->weight)},
+		{"cap", limit(spec->cap)},
+		{"burst", number(spec->burst)},
+		{"draining", json_boolean(guest_is_draining(g))},
+		{"age_s", number((now_ns - g->added_ns) / SECOND_NS)},
+		{"counters", report_counters(g, waited_ns)},
+		{NULL, NULL},
+	};
 
-	snapshot_guest(g, &s);
-	guest = report(guest_fields, &s);
-	json_object_set_new(guest, "counters", report(guest_counter_fields, &s.counters));
-	return guest;
+	return object(items);
 }
 
-static json_t *report_lcores(const struct daemon *d)
+static json_t *report_guest_number(const struct daemon *d, unsigned i)
 {
-	json_t *list = json_array();
-
-	for (unsigned i = 0; i < service_n_workers(d->service); i++) {
-		struct lcore_snapshot s;
-
-		snapshot_lcore(d, i, &s);
-		json_array_append_new(list, report(lcore_fields, &s));
-	}
-	return list;
+	return report_guest(guests_table(d->guests)->all[i]);
 }
 
-static json_t *report_sources(const struct daemon *d)
+json_t *report_guests(const struct daemon *d)
 {
-	json_t *list = json_array();
-
-	for (unsigned i = 0; i < service_n_sources(d->service); i++) {
-		struct source_snapshot s;
-
-		snapshot_source(d, i, &s);
-		json_array_append_new(list, report(source_fields, &s));
-	}
-	return list;
+	return list(d, guests_table(d->guests)->n, report_guest_number);
 }
 
-static json_t *report_budget(const struct daemon *d)
-{
-	struct budget_snapshot s;
+/* What makes bytes */
 
-	snapshot_budget(d, &s);
-	return report(budget_fields, &s);
+static struct idle_stats times_of(const struct worker *w)
+{
+	struct idle_stats times;
+
+	worker_times(w, &times);
+	return times;
 }
 
-/* What the process gave up, part by part. */
-static json_t *report_sandbox(const struct sandbox_report *r)
+json_t *report_lcore(const struct daemon *d, unsigned i)
 {
-	json_t *list = json_array();
+	const struct worker *w = service_workers(d->service)[i];
+	const struct entropy_stats *entropy = worker_entropy_stats(w);
+	const struct intake_stats *tap = service_tap(d->service, i);
+	const struct sleeper_latency *latency = worker_latency(w);
+	const struct idle_stats times = times_of(w);
+	int cpu = eal_lcore_cpu(worker_lcore(w));
+	const struct item items[] = {
+		{"lcore", number(worker_lcore(w))},
+		{"cpu", cpu >= 0 ? number((uint64_t)cpu) : json_null()},
+		{"guests", number(worker_load(w))},
+		{"reseeds", counter(&entropy->reseeds)},
+		{"generated", counter(&entropy->generated)},
+		{"overdue", json_boolean(stats_read(&entropy->overdue) != 0)},
+		{"drawn", tap != NULL ? counter(&tap->bytes) : json_null()},
+		{"busy_ns", number(times.ns[IDLE_BUSY])},
+		{"spinning_ns", number(times.ns[IDLE_SPINNING])},
+		{"pausing_ns", number(times.ns[IDLE_PAUSING])},
+		{"sleeping_ns", number(times.ns[IDLE_SLEEPING])},
+		{"blocked_ns", number(times.ns[IDLE_BLOCKED])},
+		{"sleeps", number(times.sleeps)},
+		{"blocks", number(times.blocks)},
+		{"wakes", number(latency != NULL ? latency_count(&latency->wake) : 0)},
+		{NULL, NULL},
+	};
 
-	for (unsigned i = 0; i < SANDBOX_PARTS; i++) {
-		const bool in_force = r->parts[i].in_force;
-		const char *state = in_force ? "in-force" : r->parts[i].wanted ? "missing" : "off";
-		const bool has_reason = !in_force && r->parts[i].wanted;
+	return object(items);
+}
 
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:o}", "part", sandbox_part_name(i), "state",
-				      state, "why",
-				      has_reason ? json_string(r->parts[i].why_not) : json_null()));
-	}
-	return list;
+static const char *const source_states[] = {
+	[INTAKE_OK] = "ok",
+	[INTAKE_STARTING] = "starting",
+	[INTAKE_NOT_YET] = "waiting",
+	[INTAKE_ENDED] = "ended",
+	[INTAKE_FAILED] = "failed",
+	[INTAKE_UNWELL] = "unwell",
+};
+
+json_t *report_source(const struct daemon *d, unsigned i)
+{
+	struct intake_stats sum;
+
+	service_source(d->service, i, &sum);
+	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "file", request_text(d->opt.sources[i]),
+		"state", source_states[sum.state], "bytes", number(sum.bytes), "unwell",
+		number(sum.unwell), "errors", number(sum.errors));
+}
+
+const char *report_source_mode(const struct daemon *d)
+{
+	return d->opt.drbg ? "drbg" : "passthrough";
+}
+
+/* All of it */
+
+json_t *report_budget(const struct daemon *d)
+{
+	const struct limits *limits = guests_limits(d->guests);
+	const struct guest_counts n = guests_count(d->guests);
+	const struct item items[] = {
+		{"max-bytes", limit(limits->max_bytes)},
+		{"max-requests", limit(limits->max_requests)},
+		{"period_ms", number(d->opt.period_ms)},
+		{"sharing", text(d->opt.fair ? "fair" : "strict")},
+		{"refill", text(d->opt.smooth ? "smooth" : "period")},
+		{"guests", number(n.all)},
+		{"weights", number(n.weights)},
+		{NULL, NULL},
+	};
+
+	return object(items);
+}
+
+/* What the process gave up. */
+static json_t *report_sandbox_part(const struct daemon *d, unsigned i)
+{
+	const struct sandbox_report *r = &d->sandbox;
+	const bool in_force = r->parts[i].in_force, missing = r->parts[i].wanted && !in_force;
+
+	return json_pack("{s:s, s:s, s:s?}", "part", sandbox_part_name(i), "state",
+		in_force  ? "in-force"
+		: missing ? "missing"
+			  : "off",
+		"why", missing ? r->parts[i].why_not : NULL);
 }
 
 static json_t *report_guest_counts(const struct daemon *d)
 {
-	const struct guest_table *t = guests_table(d->guests);
-	unsigned connected = 0, served = 0;
+	const struct guest_counts n = guests_count(d->guests);
 
-	for (unsigned i = 0; i < t->n; i++) {
-		enum guest_state state = guest_state(t->all[i]);
-
-		connected += state != GUEST_ALONE;
-		served += state == GUEST_SERVED;
-	}
-	return json_pack("{s:o, s:o, s:o}", "all", number(t->n), "connected", number(connected),
-		"served", number(served));
+	return json_pack(
+		"{s:i, s:i, s:i}", "all", n.all, "connected", n.connected, "served", n.served);
 }
 
 json_t *report_status(const struct daemon *d)
 {
-	const struct options *opt = &d->opt;
+	uint64_t up_ns = clock_now_ns() - service_epoch_ns(d->service);
+	const struct item items[] = {
+		{"pid", number((uint64_t)getpid())},
+		{"uptime_s", number(up_ns / SECOND_NS)},
+		{"guests", report_guest_counts(d)},
+		{"draining", json_boolean(d->draining)},
+		{"budget", report_budget(d)},
+		{"source-mode", text(report_source_mode(d))},
+		{"sources", list(d, service_n_sources(d->service), report_source)},
+		{"lcores", list(d, service_n_workers(d->service), report_lcore)},
+		{"log-level", text(names_log_level(d->opt.log_level))},
+		{"sandbox", list(d, SANDBOX_PARTS, report_sandbox_part)},
+		{"refused-calls", number(refused_count())},
+		{NULL, NULL},
+	};
 
-	return json_pack("{s:i, s:o, s:o, s:b, s:o, s:s, s:o, s:o, s:s, s:o, s:o}", "pid",
-		(int)getpid(), "uptime_s",
-		number((clock_now_ns() - service_epoch_ns(d->service)) / 1000000000u), "guests",
-		report_guest_counts(d), "draining", d->draining, "budget", report_budget(d),
-		"source-mode", opt->drbg ? "drbg" : "passthrough", "sources", report_sources(d),
-		"lcores", report_lcores(d), "log-level", names_log_level(opt->log_level), "sandbox",
-		report_sandbox(&d->sandbox), "refused-calls", number(refused_count()));
+	return object(items);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/telemetry.h"
 
-#include "control/snapshot.h"
-#include "latency.h"
+#include "control/report.h"
 #include "lcore/sleeper.h"
 #include "lcore/worker.h"
 #include "log.h"
@@ -34,73 +33,95 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct daemon *subject; /* NULL: there is none (any more) */
 
-/* Writing */
+/* From JSON to its own form */
 
 /* A path may have any bytes; not every version of DPDK makes JSON of that. */
 static void add_text(struct rte_tel_data *t, const char *name, const char *value)
 {
 	char text[RTE_TEL_MAX_STRING_LEN];
 
-	snprintf(text, sizeof(text), "%s", value != NULL ? value : "");
+	snprintf(text, sizeof(text), "%s", value);
 	for (char *p = text; *p != '\0'; p++)
 		if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\')
 			*p = '?';
 	rte_tel_data_add_dict_string(t, name, text);
 }
 
-static void add_field(struct rte_tel_data *t, const struct field *f, const void *value)
+/* There is no null: a limit that there is not is left out, a text is empty. */
+static void add_null(struct rte_tel_data *t, const char *name)
 {
-	char name[NAME_SIZE];
+	static const char *const texts[] = {"broken", "waits_for"};
 
-	/* It takes letters, digits, '_' and '/'. */
-	snprintf(name, sizeof(name), "%s", f->name);
-	for (char *p = name; *p != '\0'; p++)
-		if (*p == '-')
-			*p = '_';
-	switch (f->kind) {
-	case FIELD_YES:
-		rte_tel_data_add_dict_uint(t, name, *(const bool *)value);
-		break;
-	case FIELD_LIMIT:
-		if (*(const uint64_t *)value == UINT64_MAX)
-			break;
-		/* fallthrough */
-	case FIELD_NUMBER:
-		rte_tel_data_add_dict_uint(t, name, *(const uint64_t *)value);
-		break;
-	case FIELD_TEXT:
-	case FIELD_PATH:
-		add_text(t, name, *(const char *const *)value);
-		break;
-	}
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (strcmp(name, texts[i]) == 0)
+			add_text(t, name, "");
 }
 
-static void add_fields(struct rte_tel_data *t, const struct field *fields, const void *snapshot)
-{
-	for (; fields->name != NULL; fields++)
-		add_field(t, fields, (const char *)snapshot + fields->at);
-}
+static int add_object(struct rte_tel_data *t, json_t *object);
 
 /* An object in an object. */
-static int add_part(
-	struct rte_tel_data *t, const char *name, const struct field *fields, const void *snapshot)
+static int add_part(struct rte_tel_data *t, const char *name, json_t *object)
 {
 	struct rte_tel_data *part = rte_tel_data_alloc();
+	int err;
 
 	if (part == NULL)
 		return -ENOMEM;
 	rte_tel_data_start_dict(part);
-	add_fields(part, fields, snapshot);
-	return rte_tel_data_add_dict_container(t, name, part, 0);
+	err = add_object(part, object);
+	if (err == 0)
+		err = rte_tel_data_add_dict_container(t, name, part, 0);
+	if (err != 0)
+		rte_tel_data_free(part);
+	return err;
 }
 
-static int add_numbered(
-	struct rte_tel_data *t, uint64_t number, const struct field *fields, const void *snapshot)
+static int add_value(struct rte_tel_data *t, const char *key, json_t *value)
 {
 	char name[NAME_SIZE];
 
-	snprintf(name, sizeof(name), "%u", (unsigned)number);
-	return add_part(t, name, fields, snapshot);
+	/* It takes letters, digits, '_' and '/'. */
+	snprintf(name, sizeof(name), "%s", key);
+	for (char *p = name; *p != '\0'; p++)
+		if (*p == '-')
+			*p = '_';
+	if (json_is_object(value))
+		return add_part(t, name, value);
+	if (json_is_string(value))
+		add_text(t, name, json_string_value(value));
+	else if (json_is_null(value))
+		add_null(t, name);
+	else
+		rte_tel_data_add_dict_uint(t, name,
+			json_is_boolean(value) ? json_is_true(value)
+					       : (uint64_t)json_integer_value(value));
+	return 0;
+}
+
+static int add_object(struct rte_tel_data *t, json_t *object)
+{
+	const char *key;
+	json_t *value;
+	int err = 0;
+
+	json_object_foreach(object, key, value)
+	{
+		if (err == 0)
+			err = add_value(t, key, value);
+	}
+	return err;
+}
+
+/* @param report  taken over; NULL: no memory */
+static int answer(struct rte_tel_data *t, json_t *report)
+{
+	int err = report != NULL ? 0 : -ENOMEM;
+
+	rte_tel_data_start_dict(t);
+	if (err == 0)
+		err = add_object(t, report);
+	json_decref(report);
+	return err;
 }
 
 /* Answers. Each has the daemon, and is under 'lock' */
@@ -118,73 +139,60 @@ static int tell_guests(const struct daemon *d, const char *params, struct rte_te
 	return 0;
 }
 
-static int add_guest(const struct guest *g, struct rte_tel_data *t)
-{
-	struct guest_snapshot s;
-
-	snapshot_guest(g, &s);
-	rte_tel_data_start_dict(t);
-	add_fields(t, guest_fields, &s);
-	return add_part(t, "counters", guest_counter_fields, &s.counters);
-}
-
 static int tell_guest(const struct daemon *d, const char *params, struct rte_tel_data *t)
 {
 	struct guest_table *table = guests_table(d->guests);
+	json_t *report = NULL;
 	const struct guest *g;
-	int err = -ENOENT;
 
 	guest_table_lock(table);
 	g = params != NULL ? guest_table_by_name(table, params) : NULL;
 	if (g != NULL)
-		err = add_guest(g, t);
+		report = report_guest(g);
 	guest_table_unlock(table);
-	return err;
+	return g != NULL ? answer(t, report) : -ENOENT;
+}
+
+/* @param all, report  taken over. @return 'all' with one more in it; NULL: no memory */
+static json_t *with_numbered(json_t *all, unsigned number, json_t *report)
+{
+	char name[NAME_SIZE];
+
+	snprintf(name, sizeof(name), "%u", number);
+	if (json_object_set_new(all, name, report) == 0)
+		return all;
+	json_decref(all);
+	return NULL;
 }
 
 static int tell_lcores(const struct daemon *d, const char *params, struct rte_tel_data *t)
 {
-	int err = 0;
+	json_t *all = json_object();
 
-	(void)params;
-	rte_tel_data_start_dict(t);
-	for (unsigned i = 0; i < service_n_workers(d->service) && err == 0; i++) {
-		struct lcore_snapshot s;
-
-		snapshot_lcore(d, i, &s);
-		err = add_numbered(t, s.lcore, lcore_fields, &s);
-	}
-	return err;
+	for (unsigned i = 0; i < service_n_workers(d->service); i++)
+		all = with_numbered(
+			all, worker_lcore(service_workers(d->service)[i]), report_lcore(d, i));
+	return answer(t, all);
 }
 
 static int tell_source(const struct daemon *d, const char *params, struct rte_tel_data *t)
 {
-	int err = 0;
+	json_t *all = json_pack("{s:s}", "mode", report_source_mode(d));
 
-	(void)params;
-	rte_tel_data_start_dict(t);
-	rte_tel_data_add_dict_string(t, "mode", d->opt.drbg ? "drbg" : "passthrough");
-	for (unsigned i = 0; i < service_n_sources(d->service) && err == 0; i++) {
-		struct source_snapshot s;
-
-		snapshot_source(d, i, &s);
-		err = add_numbered(t, i, source_fields, &s);
-	}
-	return err;
+	for (unsigned i = 0; i < service_n_sources(d->service); i++)
+		all = with_numbered(all, i, report_source(d, i));
+	return answer(t, all);
 }
 
 static int tell_budget(const struct daemon *d, const char *params, struct rte_tel_data *t)
 {
 	struct guest_table *table = guests_table(d->guests);
-	struct budget_snapshot s;
+	json_t *report;
 
-	(void)params;
 	guest_table_lock(table);
-	snapshot_budget(d, &s);
+	report = report_budget(d);
 	guest_table_unlock(table);
-	rte_tel_data_start_dict(t);
-	add_fields(t, budget_fields, &s);
-	return 0;
+	return answer(t, report);
 }
 
 /* Histograms */
@@ -304,6 +312,7 @@ static int tell(const char *cmd, const char *params, struct rte_tel_data *t)
 
 int telemetry_start(const struct daemon *d, struct why *why)
 {
+	json_object_seed(0); /* before threads make objects, and while /dev/urandom can be opened */
 	pthread_mutex_lock(&lock);
 	subject = d;
 	pthread_mutex_unlock(&lock);
