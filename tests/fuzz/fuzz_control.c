@@ -145,6 +145,15 @@ json_t *report_guest(const struct guest *g)
 	return json_pack("{s:s, s:o}", "name", g->spec.name, "socket", request_text(g->spec.path));
 }
 
+json_t *report_guests(const struct daemon *d)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < table.n; i++)
+		json_array_append_new(list, report_guest(table.all[i]));
+	return list;
+}
+
 const char *rte_version(void)
 {
 	return "none";

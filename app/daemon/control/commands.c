@@ -16,277 +16,256 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef int command_fn(struct daemon *d, const struct request *r, json_t **result, struct why *why);
+/* One request, and what it is about. */
+struct task {
+	const struct request *r;
+	struct daemon *d;
+	struct guest *g; /* that it names; NULL: none */
+	json_t **result;
+	struct why *why;
+};
 
-static int find_guest(struct daemon *d, const struct request *r, struct guest **g, struct why *why)
+static int answer(const struct task *t, json_t *report)
 {
-	const char *name;
-	int err = request_string(r, "name", &name, why);
-
-	if (err != 0)
-		return err;
-	*g = guest_table_by_name(guests_table(d->guests), name);
-	if (*g == NULL)
-		return why_set(why, -ENOENT, "there is no guest %s", name);
-	return 0;
+	*t->result = report;
+	return report != NULL ? 0 : why_set(t->why, -ENOMEM, "no memory for the answer: ask again");
 }
 
-static int no_memory(struct why *why)
+static int do_version(const struct task *t)
 {
-	return why_set(why, -ENOMEM, "no memory for the answer: ask again");
+	return answer(t, json_pack("{s:s, s:s, s:i}", "program", VRNG_VERSION, "dpdk",
+				 rte_version(), "protocol", REQUEST_VERSION));
 }
 
-static int do_version(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int do_status(const struct task *t)
 {
-	*result = json_pack("{s:s, s:s, s:i}", "program", VRNG_VERSION, "dpdk", rte_version(),
-		"protocol", REQUEST_VERSION);
-	return *result != NULL ? 0 : no_memory(why);
+	return answer(t, report_status(t->d));
 }
 
-static int do_status(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int do_guests(const struct task *t)
 {
-	*result = report_status(d);
-	return *result != NULL ? 0 : no_memory(why);
-}
+	json_t *list = t->g != NULL ? json_pack("[o]", report_guest(t->g)) : report_guests(t->d);
 
-static int do_guests(struct daemon *d, const struct request *r, json_t **result, struct why *why)
-{
-	const struct guest_table *t = guests_table(d->guests);
-	json_t *list;
-	struct guest *g;
-
-	if (request_has(r, "name")) {
-		int err = find_guest(d, r, &g, why);
-
-		if (err != 0)
-			return err;
-		*result = json_pack("{s:[o]}", "guests", report_guest(g));
-		return *result != NULL ? 0 : no_memory(why);
-	}
-	list = json_array();
-	for (unsigned i = 0; i < t->n; i++) {
-		/* All of them, or none: who is not in the list is not there. */
-		if (json_array_append_new(list, report_guest(t->all[i])) != 0) {
-			json_decref(list);
-			return no_memory(why);
-		}
-	}
-	*result = json_pack("{s:o}", "guests", list);
-	return *result != NULL ? 0 : no_memory(why);
+	return answer(t, json_pack("{s:o}", "guests", list));
 }
 
 /* What a request says of a guest's terms and place, into what was there before. */
-static int read_terms(const struct request *r, struct spec *spec, struct why *why)
+static int read_terms(const struct task *t, struct spec *spec)
 {
 	uint64_t weight = spec->weight, lcore = spec->lcore;
-	int err = request_number(r, "weight", 1, OPTIONS_WEIGHT_MAX, &weight, why);
+	int err = request_number(t->r, "weight", 1, OPTIONS_WEIGHT_MAX, &weight, t->why);
 
 	if (err == 0)
 		err = request_number_or_null(
-			r, "cap", 1, INT64_MAX, BUDGET_UNLIMITED, &spec->cap, why);
+			t->r, "cap", 1, INT64_MAX, BUDGET_UNLIMITED, &spec->cap, t->why);
 	if (err == 0)
-		err = request_number(r, "burst", 0, INT64_MAX, &spec->burst, why);
+		err = request_number(t->r, "burst", 0, INT64_MAX, &spec->burst, t->why);
 	if (err == 0)
 		err = request_number_or_null(
-			r, "lcore", 0, UINT16_MAX, SPEC_ANY_LCORE, &lcore, why);
+			t->r, "lcore", 0, UINT16_MAX, SPEC_ANY_LCORE, &lcore, t->why);
 	spec->weight = (uint32_t)weight;
 	spec->lcore = (uint32_t)lcore;
 	return err;
 }
 
-static int read_spec(
-	const struct daemon *d, const struct request *r, struct spec *spec, struct why *why)
+static int read_spec(const struct task *t, struct spec *spec)
 {
 	const char *name, *path;
-	int err = request_string(r, "name", &name, why);
+	int err = request_string(t->r, "name", &name, t->why);
 
-	*spec = d->otherwise;
+	*spec = t->d->otherwise;
 	if (err == 0)
-		err = request_string(r, "socket", &path, why);
+		err = request_string(t->r, "socket", &path, t->why);
 	if (err == 0)
-		err = request_number(r, "burst-once", 0, INT64_MAX, &spec->burst_once, why);
+		err = request_number(t->r, "burst-once", 0, INT64_MAX, &spec->burst_once, t->why);
 	if (err == 0)
-		err = read_terms(r, spec, why);
+		err = read_terms(t, spec);
 	if (err != 0)
 		return err;
 	if (!spec_name_is_valid(name))
-		return why_set(why, -EINVAL, "\"name\" is not 1 to %d letters, digits and . _ -",
+		return why_set(t->why, -EINVAL, "\"name\" is not 1 to %d letters, digits and . _ -",
 			SPEC_NAME_SIZE - 1);
 	/* The working directory is the daemon's, not that of whoever asks. */
 	if (path[0] != '/' || strlen(path) >= sizeof(spec->path))
-		return why_set(why, -EINVAL,
+		return why_set(t->why, -EINVAL,
 			"\"socket\" is not an absolute path of at most %d bytes",
 			SOCKETS_PATH_SIZE - 1);
-	snprintf(spec->name, sizeof(spec->name), "%s", name);
-	snprintf(spec->path, sizeof(spec->path), "%s", path);
+	strcpy(spec->name, name);
+	strcpy(spec->path, path);
 	return 0;
 }
 
-static int do_add(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int do_add(const struct task *t)
 {
 	struct spec spec;
-	int err = read_spec(d, r, &spec, why);
+	int err = read_spec(t, &spec);
 
-	if (err == 0 && d->draining)
-		err = why_set(why, -ESHUTDOWN, "the daemon is being drained: no guest may come");
+	if (err == 0 && t->d->draining)
+		err = why_set(t->why, -ESHUTDOWN, "the daemon is being drained: no guest may come");
 	if (err == 0)
-		err = guests_add(d->guests, &spec, true, why);
+		err = guests_add(t->d->guests, &spec, true, t->why);
 	if (err == 0)
-		*result = report_guest(guest_table_by_name(guests_table(d->guests), spec.name));
+		*t->result =
+			report_guest(guest_table_by_name(guests_table(t->d->guests), spec.name));
 	return err;
 }
 
-static int do_remove(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int do_remove(const struct task *t)
 {
-	struct guest *g;
-	int err = find_guest(d, r, &g, why);
+	guests_remove(t->d->guests, t->g);
+	return 0;
+}
+
+/* Give a guest the terms and the lcore that are asked for. */
+static int change_guest(const struct task *t)
+{
+	struct spec spec = t->g->spec;
+	int err = read_terms(t, &spec);
 
 	if (err == 0)
-		guests_remove(d->guests, g);
+		err = guests_change(t->d->guests, t->g, &spec, t->why);
+	if (err == 0)
+		*t->result = report_guest(t->g);
 	return err;
 }
 
-static int set_guest(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int set_limits(const struct task *t)
 {
-	struct guest *g;
-	struct spec spec;
-	int err = find_guest(d, r, &g, why);
-
-	if (err != 0)
-		return err;
-	if (request_has(r, "max-bytes") || request_has(r, "max-requests"))
-		return why_set(why, -EINVAL,
-			"max-bytes and max-requests are of all guests: leave out \"name\"");
-	spec = g->spec;
-	err = read_terms(r, &spec, why);
-	if (err == 0)
-		err = guests_change(d->guests, g, &spec, why);
-	if (err == 0)
-		*result = report_guest(g);
-	return err;
-}
-
-static int do_set(struct daemon *d, const struct request *r, json_t **result, struct why *why)
-{
-	struct limits limits = *guests_limits(d->guests);
+	struct limits limits = *guests_limits(t->d->guests);
 	int err;
 
-	if (request_has(r, "name"))
-		return set_guest(d, r, result, why);
-	if (!request_has(r, "max-bytes") && !request_has(r, "max-requests"))
-		return why_set(why, -EINVAL,
-			"set needs \"name\" of a guest, or \"max-bytes\" or \"max-requests\"");
-	if (request_has(r, "weight") || request_has(r, "cap") || request_has(r, "burst"))
-		return why_set(why, -EINVAL, "weight, cap and burst are of a guest: add \"name\"");
+	if (request_has(t->r, "weight") || request_has(t->r, "cap") || request_has(t->r, "burst"))
+		return why_set(
+			t->why, -EINVAL, "weight, cap and burst are of a guest: add \"name\"");
 	err = request_number_or_null(
-		r, "max-bytes", 1, INT64_MAX, BUDGET_UNLIMITED, &limits.max_bytes, why);
+		t->r, "max-bytes", 1, INT64_MAX, BUDGET_UNLIMITED, &limits.max_bytes, t->why);
 	if (err == 0)
-		err = request_number_or_null(r, "max-requests", 1, INT64_MAX, BUDGET_UNLIMITED,
-			&limits.max_requests, why);
+		err = request_number_or_null(t->r, "max-requests", 1, INT64_MAX, BUDGET_UNLIMITED,
+			&limits.max_requests, t->why);
 	if (err == 0)
-		guests_limit(d->guests, &limits);
+		guests_limit(t->d->guests, &limits);
 	return err;
 }
 
-static int do_move(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int do_set(const struct task *t)
 {
-	struct guest *g;
-	struct spec spec;
-	int err = find_guest(d, r, &g, why);
+	bool of_all = request_has(t->r, "max-bytes") || request_has(t->r, "max-requests");
 
-	if (err != 0)
-		return err;
-	if (!request_has(r, "lcore"))
-		return why_set(why, -EINVAL, "move needs \"lcore\": a number, or null for any");
-	spec = g->spec;
-	err = read_terms(r, &spec, why);
-	if (err == 0)
-		err = guests_change(d->guests, g, &spec, why);
-	if (err == 0)
-		*result = report_guest(g);
-	return err;
+	if (t->g == NULL && !of_all)
+		return why_set(t->why, -EINVAL,
+			"set needs \"name\" of a guest, or \"max-bytes\" or \"max-requests\"");
+	if (t->g != NULL && of_all)
+		return why_set(t->why, -EINVAL,
+			"max-bytes and max-requests are of all guests: leave out \"name\"");
+	return of_all ? set_limits(t) : change_guest(t);
 }
 
-static int do_reseed(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int do_move(const struct task *t)
 {
-	if (!d->opt.drbg)
-		return why_set(why, -ENOTSUP,
+	if (!request_has(t->r, "lcore"))
+		return why_set(t->why, -EINVAL, "move needs \"lcore\": a number, or null for any");
+	return change_guest(t);
+}
+
+static int do_reseed(const struct task *t)
+{
+	if (!t->d->opt.drbg)
+		return why_set(t->why, -ENOTSUP,
 			"there is nothing to reseed: the source's own bytes are served (see "
 			"--source-mode)");
-	service_reseed(d->service, false);
+	service_reseed(t->d->service, false);
 	return 0;
 }
 
-static int do_reload(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int do_reload(const struct task *t)
 {
-	if (d->opt.config == NULL)
-		return why_set(why, -ENOTSUP, "there is nothing to read: see --config");
-	return reload(d, why);
+	if (t->d->opt.config == NULL)
+		return why_set(t->why, -ENOTSUP, "there is nothing to read: see --config");
+	return reload(t->d, t->why);
 }
 
-static int do_log_level(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int do_log_level(const struct task *t)
 {
 	const char *name;
-	int level, err = request_string(r, "level", &name, why);
+	int level, err = request_string(t->r, "level", &name, t->why);
 
 	if (err != 0)
 		return err;
 	if (names_find_log_level(name, &level) != 0)
 		return why_set(
-			why, -EINVAL, "\"level\" is not error, warning, notice, info or debug");
-	d->opt.log_level = level;
+			t->why, -EINVAL, "\"level\" is not error, warning, notice, info or debug");
+	t->d->opt.log_level = level;
 	log_set_level(level);
 	return 0;
 }
 
-static int do_drain(struct daemon *d, const struct request *r, json_t **result, struct why *why)
+static int do_drain(const struct task *t)
 {
 	bool cancel = false;
-	struct guest *g;
-	int err = request_bool(r, "cancel", &cancel, why);
+	int err = request_bool(t->r, "cancel", &cancel, t->why);
 
 	if (err != 0)
 		return err;
-	if (request_has(r, "name")) {
-		err = find_guest(d, r, &g, why);
-		if (err == 0)
-			guests_drain(d->guests, g, !cancel);
-		return err;
-	}
-	daemon_drain(d, !cancel);
+	if (t->g != NULL)
+		guests_drain(t->d->guests, t->g, !cancel);
+	else
+		daemon_drain(t->d, !cancel);
 	return 0;
 }
 
+/* Does a command name a guest that there is? */
+enum naming { NO, MAY, MUST };
+
 static const struct command {
 	const char *name;
-	command_fn *fn;
+	int (*fn)(const struct task *t);
+	enum naming naming;
 	const char *keys[8]; /* that it takes */
 } commands[] = {
-	{"version", do_version, {NULL}},
-	{"status", do_status, {NULL}},
-	{"guests", do_guests, {"name"}},
-	{"add", do_add, {"name", "socket", "weight", "cap", "burst", "burst-once", "lcore"}},
-	{"remove", do_remove, {"name"}},
-	{"set", do_set, {"name", "weight", "cap", "burst", "max-bytes", "max-requests"}},
-	{"move", do_move, {"name", "lcore"}},
-	{"reseed", do_reseed, {NULL}},
-	{"reload", do_reload, {NULL}},
-	{"log-level", do_log_level, {"level"}},
-	{"drain", do_drain, {"name", "cancel"}},
+	{"version", do_version, NO, {NULL}},
+	{"status", do_status, NO, {NULL}},
+	{"guests", do_guests, MAY, {"name"}},
+	{"add", do_add, NO, {"name", "socket", "weight", "cap", "burst", "burst-once", "lcore"}},
+	{"remove", do_remove, MUST, {"name"}},
+	{"set", do_set, MAY, {"name", "weight", "cap", "burst", "max-bytes", "max-requests"}},
+	{"move", do_move, MUST, {"name", "lcore"}},
+	{"reseed", do_reseed, NO, {NULL}},
+	{"reload", do_reload, NO, {NULL}},
+	{"log-level", do_log_level, NO, {"level"}},
+	{"drain", do_drain, MAY, {"name", "cancel"}},
 };
+
+static const struct command *find_command(const char *name)
+{
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int find_guest(struct task *t)
+{
+	const char *name;
+	int err = request_string(t->r, "name", &name, t->why);
+
+	if (err != 0)
+		return err;
+	t->g = guest_table_by_name(guests_table(t->d->guests), name);
+	return t->g != NULL ? 0 : why_set(t->why, -ENOENT, "there is no guest %s", name);
+}
 
 int commands_do(void *daemon, const struct request *r, json_t **result, struct why *why)
 {
-	for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		const struct command *c = &commands[i];
-		int err;
+	struct task t = {.r = r, .d = daemon, .result = result, .why = why};
+	const struct command *c = find_command(r->command);
+	int err;
 
-		if (strcmp(r->command, c->name) != 0)
-			continue;
-		err = request_only(r, c->keys, why);
-		return err != 0 ? err : c->fn(daemon, r, result, why);
-	}
-	return why_set(why, -ENOSYS,
-		"unknown command: there are version, status, guests, add, remove, set, move, "
-		"reseed, reload, log-level and drain");
+	if (c == NULL)
+		return why_set(why, -ENOSYS,
+			"unknown command: there are version, status, guests, add, remove, set, "
+			"move, reseed, reload, log-level and drain");
+	err = request_only(r, c->keys, why);
+	if (err == 0 && (c->naming == MUST || (c->naming == MAY && request_has(r, "name"))))
+		err = find_guest(&t);
+	return err != 0 ? err : c->fn(&t);
 }
