@@ -221,10 +221,7 @@ int guests_start(struct guests *gs, const struct spec *specs, unsigned n_specs, 
 		lo += specs[i].weight;
 		err = add(gs, &specs[i], &terms, false, why);
 	}
-	while (err != 0 && gs->table.n > 0)
-		guests_remove(gs, gs->table.all[gs->table.n - 1]);
-	gs->started = true;
-	gs->unsettled = false;
+	gs->started = err == 0;
 	return err;
 }
 

@@ -55,7 +55,7 @@ int guests_check(
  * Add the first guests. They have their shares at once.
  *
  * @param specs  that passed guests_check(); their sockets were prepared
- * @return       0 or a negative errno; then there are none
+ * @return       0 or a negative errno; then guests_destroy() is all that may follow
  */
 int guests_start(struct guests *gs, const struct spec *specs, unsigned n_specs, struct why *why);
 

@@ -14,7 +14,7 @@
 struct beat {
 	uint64_t poked_ns;
 	uint64_t answered_ns; /* when it was last seen to have answered */
-	bool silent;	      /* as last logged */
+	bool silent;	      /* and the log says so */
 };
 
 struct pulse {
@@ -43,18 +43,22 @@ void pulse_destroy(struct pulse *p)
 	free(p);
 }
 
-static void say(struct beat *beat, const struct worker *w, uint64_t now_ns, bool answered)
+static void note(struct beat *beat, const struct worker *w, uint64_t now_ns, bool answered)
 {
-	bool silent = !answered && now_ns - beat->answered_ns >= SILENT_NS;
+	uint64_t silent_ns = now_ns - beat->answered_ns;
 
-	if (answered && beat->silent)
-		LOG(NOTICE, "lcore %u goes on", worker_lcore(w));
-	else if (silent && !beat->silent)
+	if (answered) {
+		if (beat->silent)
+			LOG(NOTICE, "lcore %u goes on", worker_lcore(w));
+		beat->silent = false;
+		beat->answered_ns = now_ns;
+	} else if (!beat->silent && silent_ns >= SILENT_NS) {
 		LOG(ERR,
 			"lcore %u has made no progress for %" PRIu64
 			" s: it is stuck, or others use its CPU; its guests wait",
-			worker_lcore(w), (now_ns - beat->answered_ns) / 1000000000u);
-	beat->silent = silent || (beat->silent && !answered);
+			worker_lcore(w), silent_ns / 1000000000u);
+		beat->silent = true;
+	}
 }
 
 bool pulse_beats(struct pulse *p, uint64_t now_ns)
@@ -68,9 +72,7 @@ bool pulse_beats(struct pulse *p, uint64_t now_ns)
 
 		if (!leave && answered)
 			beat->poked_ns = now_ns;
-		say(beat, p->workers[i], now_ns, answered);
-		if (answered)
-			beat->answered_ns = now_ns;
+		note(beat, p->workers[i], now_ns, answered);
 		all &= answered;
 	}
 	return all;
