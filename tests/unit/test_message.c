@@ -49,19 +49,18 @@ static void test_reply(void **state)
 	assert_false(message_wants_reply(&m));
 }
 
-static void test_clear(void **state)
+/* Behind what is looked at, the library's message stays as it is. */
+static void test_no_more_is_changed(void **state)
 {
 	uint32_t raw[24];
 	struct message m;
 
 	memset(raw, 0xff, sizeof(raw));
 	message_expect_no_reply(raw);
-	message_clear(raw);
 	m = message_of(raw);
 	assert_int_equal(m.flags, ~NEED_REPLY);
 	assert_int_equal(m.size, UINT32_MAX);
-	assert_true(is_filled((uint8_t *)raw + 12, 64, 0));
-	assert_true(is_filled((uint8_t *)raw + 76, sizeof(raw) - 76, 0xff));
+	assert_true(is_filled((uint8_t *)raw + 12, sizeof(raw) - 12, 0xff));
 }
 
 static void test_penance(void **state)
@@ -95,7 +94,7 @@ int main(void)
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_other_ring),
 		cmocka_unit_test(test_reply),
-		cmocka_unit_test(test_clear),
+		cmocka_unit_test(test_no_more_is_changed),
 		cmocka_unit_test(test_penance),
 	};
 

@@ -3,9 +3,40 @@
 
 #include <string.h>
 
-#define HEADER_BYTES	12
 #define FLAG_NEED_REPLY (1u << 3)
-#define FILE_RING_MASK	0xffu /* of the messages with a descriptor */
+
+/* What a message is about */
+#define ALLOWED	     (1u << 0) /* as are all that are here */
+#define HARMLESS     (1u << 1) /* leaves ring and memory as they are */
+#define RING	     (1u << 2) /* its index is a ring's */
+#define RING_FD	     (1u << 3) /* its index is a ring's in these bits: it comes with a descriptor */
+#define RING_FD_MASK 0xffu
+
+static const uint8_t traits[] = {
+	[MSG_GET_FEATURES] = ALLOWED | HARMLESS,
+	[MSG_SET_FEATURES] = ALLOWED,
+	[MSG_SET_OWNER] = ALLOWED | HARMLESS,
+	[MSG_RESET_OWNER] = ALLOWED,
+	[MSG_SET_MEM_TABLE] = ALLOWED,
+	[MSG_SET_LOG_BASE] = ALLOWED,
+	[MSG_SET_LOG_FD] = ALLOWED,
+	[MSG_SET_VRING_NUM] = ALLOWED | RING,
+	[MSG_SET_VRING_ADDR] = ALLOWED | RING,
+	[MSG_SET_VRING_BASE] = ALLOWED | RING,
+	[MSG_GET_VRING_BASE] = ALLOWED | RING,
+	[MSG_SET_VRING_KICK] = ALLOWED | RING_FD,
+	[MSG_SET_VRING_CALL] = ALLOWED | RING_FD,
+	[MSG_SET_VRING_ERR] = ALLOWED | RING_FD | HARMLESS,
+	[MSG_GET_PROTOCOL_FEATURES] = ALLOWED | HARMLESS,
+	[MSG_SET_PROTOCOL_FEATURES] = ALLOWED | HARMLESS,
+	[MSG_GET_QUEUE_NUM] = ALLOWED | HARMLESS,
+	[MSG_SET_VRING_ENABLE] = ALLOWED | RING,
+};
+
+static unsigned traits_of(uint32_t request)
+{
+	return request < sizeof(traits) ? traits[request] : 0;
+}
 
 struct message message_of(const void *msg)
 {
@@ -23,37 +54,9 @@ void message_expect_no_reply(void *msg)
 	memcpy(msg, &m, sizeof(m));
 }
 
-void message_clear(void *msg)
-{
-	/* More than any message has that is not allowed, and less than the library has room for. */
-	memset((uint8_t *)msg + HEADER_BYTES, 0, 64);
-}
-
 bool message_is_allowed(uint32_t request)
 {
-	switch (request) {
-	case MSG_GET_FEATURES:
-	case MSG_SET_FEATURES:
-	case MSG_SET_OWNER:
-	case MSG_RESET_OWNER:
-	case MSG_SET_MEM_TABLE:
-	case MSG_SET_LOG_BASE:
-	case MSG_SET_LOG_FD:
-	case MSG_SET_VRING_NUM:
-	case MSG_SET_VRING_ADDR:
-	case MSG_SET_VRING_BASE:
-	case MSG_GET_VRING_BASE:
-	case MSG_SET_VRING_KICK:
-	case MSG_SET_VRING_CALL:
-	case MSG_SET_VRING_ERR:
-	case MSG_GET_PROTOCOL_FEATURES:
-	case MSG_SET_PROTOCOL_FEATURES:
-	case MSG_GET_QUEUE_NUM:
-	case MSG_SET_VRING_ENABLE:
-		return true;
-	default:
-		return false;
-	}
+	return traits_of(request) & ALLOWED;
 }
 
 bool message_wants_reply(const struct message *m)
@@ -63,33 +66,12 @@ bool message_wants_reply(const struct message *m)
 
 bool message_is_harmless(uint32_t request)
 {
-	switch (request) {
-	case MSG_GET_FEATURES:
-	case MSG_SET_OWNER:
-	case MSG_SET_VRING_ERR:
-	case MSG_GET_PROTOCOL_FEATURES:
-	case MSG_SET_PROTOCOL_FEATURES:
-	case MSG_GET_QUEUE_NUM:
-		return true;
-	default:
-		return false;
-	}
+	return traits_of(request) & HARMLESS;
 }
 
 bool message_names_other_ring(const struct message *m)
 {
-	switch (m->request) {
-	case MSG_SET_VRING_NUM:
-	case MSG_SET_VRING_ADDR:
-	case MSG_SET_VRING_BASE:
-	case MSG_GET_VRING_BASE:
-	case MSG_SET_VRING_ENABLE:
-		return m->index != 0;
-	case MSG_SET_VRING_KICK:
-	case MSG_SET_VRING_CALL:
-	case MSG_SET_VRING_ERR:
-		return (m->index & FILE_RING_MASK) != 0;
-	default:
-		return false;
-	}
+	unsigned is = traits_of(m->request);
+
+	return (is & RING && m->index != 0) || (is & RING_FD && (m->index & RING_FD_MASK) != 0);
 }

@@ -58,9 +58,6 @@ void message_expect_no_reply(void *msg);
  */
 bool message_is_allowed(uint32_t request);
 
-/** Make the library's message one that says nothing: its payload is zeros. */
-void message_clear(void *msg);
-
 /** Does it ask for an acknowledgement? Then the library goes on, also when it has failed. */
 bool message_wants_reply(const struct message *m);
 

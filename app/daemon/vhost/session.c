@@ -37,9 +37,6 @@ static pthread_mutex_t sessions_lock = PTHREAD_MUTEX_INITIALIZER;
 /* By vid. While MAIN ends a session, VHOST may already have given its vid to another one. */
 static struct session *sessions[RTE_MAX_VHOST_DEVICE];
 
-/* VHOST: rw. The session whose memory table is being changed: the library did not say yet. */
-static struct session *changing;
-
 /* One for what is wrong, which whoever comes and goes must not crowd out. */
 static struct log_limit limit, traffic;
 
@@ -52,39 +49,29 @@ static struct session *find(int vid)
 
 /* Messages */
 
-/* after_message() is not called for what was refused: then the memory is unknown, or gone. */
-static void settle(void)
-{
-	struct session *s = changing;
-
-	changing = NULL;
-	guard_expect(NULL);
-	if (s != NULL)
-		session_condemn(s, "its memory table was refused");
-}
-
 /* Look at a message, and at who sent it, before the library does. */
-static void judge_message(struct session *s, const struct message *m, void *msg)
+static void judge_message(struct session *s, const struct message *m)
 {
-	if (!message_is_allowed(m->request)) {
+	/* after_message() is not called for what was refused: then the memory is unknown, or gone.
+	 */
+	if (s->mem_changing)
+		session_condemn(s, "its memory table was refused");
+	else if (!message_is_allowed(m->request)) /* the library does not know it: receive.h */
 		session_condemn(s, "a message that no feature allows");
-		message_clear(msg);
-		conn_hang_up(s->conn_fd);
-	} else if (message_names_other_ring(m)) {
+	else if (message_names_other_ring(m))
 		session_condemn(s, "a ring that the device does not have");
-	} else if (!conn_is_read(s->conn_fd)) {
+	else if (!conn_is_read(s->conn_fd))
 		session_condemn(s, "its front-end reads no answers");
-	}
 }
 
 static void prepare(struct session *s, void *msg)
 {
 	struct message m = message_of(msg);
 
-	settle();
+	guard_expect(NULL); /* of a memory table that was refused, whoever's */
 	/* With a reply to it the library goes on, whatever happens: it will not end by this one. */
 	s->in_message = !message_wants_reply(&m);
-	judge_message(s, &m, msg);
+	judge_message(s, &m);
 	if (s->condemned) /* by after_message() the latest; the library closes what came with it */
 		message_expect_no_reply(msg);
 	if (message_is_harmless(m.request))
@@ -96,11 +83,10 @@ static void prepare(struct session *s, void *msg)
 	/* Refused or half done: not ok until after_message() says so. */
 	if (m.request == MSG_SET_MEM_TABLE || m.request == MSG_RESET_OWNER)
 		s->mem_ok = false;
-	if (m.request == MSG_SET_MEM_TABLE) {
-		changing = s;
-		/* The library looks into the rings before after_message(). */
-		guard_expect(s->guard);
-	}
+	s->mem_changing = m.request == MSG_SET_MEM_TABLE;
+	if (s->mem_changing)
+		guard_expect(
+			s->guard); /* the library looks into the rings before after_message() */
 }
 
 static enum rte_vhost_msg_result before_message(int vid, void *msg)
@@ -132,7 +118,7 @@ static enum rte_vhost_msg_result conclude(struct session *s, void *msg)
 	s->in_message = false;
 	if (request == MSG_SET_MEM_TABLE) {
 		session_mem_cover(s->vid, s->guard);
-		changing = NULL;
+		s->mem_changing = false;
 		guard_expect(NULL);
 	}
 	if (request == MSG_RESET_OWNER) /* the library has unmapped it */
@@ -284,8 +270,6 @@ static void end_session(struct session *s)
 	struct session **link = &g->session;
 
 	session_suspend(s);
-	if (changing == s)
-		changing = NULL;
 	guard_close(s->guard);
 	close(s->conn_fd);
 	while (*link != s)

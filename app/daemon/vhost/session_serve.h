@@ -24,6 +24,7 @@ struct session {
 	bool running;	     /* between new_device and destroy_device */
 	bool enabled;	     /* the ring, by the front-end */
 	bool mem_ok;	     /* the last memory table was accepted, and is sound */
+	bool mem_changing;   /* it is, or the last memory table was refused */
 	bool ring_broken;    /* the ring lied: not served until it is stopped */
 	bool in_message;     /* it is worked on, or was refused by the library, which hangs up */
 	bool condemned;	     /* its connection is to end with the message that is worked on */
