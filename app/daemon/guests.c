@@ -4,7 +4,6 @@
 #include "clock.h"
 #include "lcore/worker.h"
 #include "log.h"
-#include "vhost/bind_check.h"
 #include "vhost/guard.h"
 #include "vhost/session.h"
 
@@ -177,7 +176,7 @@ static int open_socket(struct guest *g, struct why *why)
 	int err = session_add(g);
 
 	if (err != 0 && !g->spec.client)
-		return bind_check(g->spec.path, why);
+		return sockets_why_refused(g->spec.path, why);
 	if (err != 0)
 		return why_set(why, err, "cannot connect to %s: the log says more", g->spec.path);
 	if (g->spec.client) {

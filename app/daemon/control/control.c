@@ -3,7 +3,7 @@
 
 #include "clock.h"
 #include "log.h"
-#include "vhost/bind_check.h"
+#include "vhost/sockets.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define BACKLOG 8
@@ -34,7 +32,7 @@ struct control {
 	struct event_handler listener;
 	control_fn *fn;
 	void *arg;
-	struct sockaddr_un addr;
+	char path[SOCKETS_PATH_SIZE];
 	struct client clients[CONTROL_CLIENTS_MAX];
 };
 
@@ -193,24 +191,20 @@ static void handle_listener(void *arg, uint32_t ready)
 
 static int listen_at(struct control *c, struct why *why)
 {
-	mode_t mask;
-	int rc;
+	int err = sockets_bind("--control-socket ", c->path, &c->listener.fd, why);
 
-	c->listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->listener.fd < 0)
-		return why_set(why, -errno, "cannot make a socket: %s", strerror(errno));
-	/* bind() must not make it with wider rights, not for a moment. */
-	mask = umask(0177);
-	rc = bind(c->listener.fd, (const struct sockaddr *)&c->addr, sizeof(c->addr));
-	umask(mask);
-	if (rc != 0 || listen(c->listener.fd, BACKLOG) != 0)
-		rc = why_set(why, -errno, "cannot listen on --control-socket %s: %s; %s",
-			c->addr.sun_path, strerror(errno), bind_check_advice(errno));
+	if (err != 0)
+		return err;
+	if (listen(c->listener.fd, BACKLOG) != 0)
+		err = why_set(why, -errno, "cannot listen on --control-socket %s: %s", c->path,
+			strerror(errno));
 	else
-		rc = events_add(c->events, &c->listener, EPOLLIN);
-	if (rc != 0)
+		err = events_add(c->events, &c->listener, EPOLLIN);
+	if (err != 0) {
 		close(c->listener.fd);
-	return rc;
+		unlink(c->path);
+	}
+	return err;
 }
 
 int control_create(struct events *ev, const char *path, control_fn *fn, void *arg,
@@ -224,8 +218,7 @@ int control_create(struct events *ev, const char *path, control_fn *fn, void *ar
 	c->events = ev;
 	c->fn = fn;
 	c->arg = arg;
-	c->addr.sun_family = AF_UNIX;
-	memcpy(c->addr.sun_path, path, strlen(path) + 1); /* its length was checked */
+	memcpy(c->path, path, strlen(path) + 1); /* its length was checked */
 	c->listener = (struct event_handler){.handle = handle_listener, .arg = c};
 	err = listen_at(c, why);
 	if (err != 0) {
@@ -246,6 +239,6 @@ void control_destroy(struct control *c)
 			close_client(&c->clients[i]);
 	events_remove(c->events, &c->listener);
 	close(c->listener.fd);
-	unlink(c->addr.sun_path);
+	unlink(c->path);
 	free(c);
 }

@@ -244,6 +244,62 @@ void sockets_unlock(struct sockets_lock *lock)
 	*lock = (struct sockets_lock){0};
 }
 
+/* What to do when no socket can be made. */
+static const char *advice(int err)
+{
+	switch (err) {
+	case ENOSPC:
+	case EDQUOT:
+		return "make room in its file system (df, df -i), or choose another directory";
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return "choose a directory that may be written to";
+	case ENOENT:
+	case ENOTDIR:
+		return "create its directory, or choose another";
+	case EMFILE:
+	case ENFILE:
+		return "raise the limit of open files (ulimit -n, or LimitNOFILE in a systemd unit)";
+	default:
+		return "choose another path; the log may say more";
+	}
+}
+
+int sockets_bind(const char *what, const char *path, int *fd, struct why *why)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int err = 0;
+	mode_t mask;
+
+	memcpy(addr.sun_path, path, strlen(path) + 1); /* its length was checked */
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd < 0)
+		err = errno;
+	/* bind() must not make it with wider rights, not for a moment. */
+	mask = umask(0177);
+	if (err == 0 && bind(*fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0)
+		err = errno;
+	umask(mask);
+	if (err == 0)
+		return 0;
+	if (*fd >= 0)
+		close(*fd);
+	return why_set(
+		why, -err, "cannot listen on %s%s: %s; %s", what, path, strerror(err), advice(err));
+}
+
+int sockets_why_refused(const char *path, struct why *why)
+{
+	int fd, err = sockets_bind("", path, &fd, why);
+
+	if (err != 0)
+		return err;
+	unlink(path);
+	close(fd);
+	return why_set(why, -EIO, "cannot listen on %s: rte_vhost refused it: %s", path, advice(0));
+}
+
 int sockets_set_rights(const char *path, mode_t mode, gid_t gid, struct why *why)
 {
 	if (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) != 0)

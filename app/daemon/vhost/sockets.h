@@ -63,6 +63,23 @@ const char *sockets_why_absent(const char *path);
 void sockets_unlock(struct sockets_lock *lock);
 
 /**
+ * Make a socket at 'path', with mode 0600.
+ *
+ * @param what  what is said of the path before it: "", or an option and a space
+ * @param fd    the caller's, to listen on
+ * @param why   names the path, what is wrong, and the way out
+ */
+int sockets_bind(const char *what, const char *path, int *fd, struct why *why);
+
+/**
+ * Say why rte_vhost could not listen at 'path', which it does not do itself: so it is tried once
+ * more, and what is made there is removed again.
+ *
+ * @return  a negative errno, always
+ */
+int sockets_why_refused(const char *path, struct why *why);
+
+/**
  * Give one socket its group and mode. It was made with mode 0600.
  *
  * @param gid  (gid_t)-1: leave it
