@@ -23,6 +23,8 @@
 #define NR_SOCKETS 8
 #define NR_OTHERS  (NR_SOCKETS - STAGE_HONEST) /* without a bystander */
 
+#define BIG_BYTES (1u << 20)
+
 #define SECOND INT64_C(1000000000)
 #define YEAR   (365 * 86400 * SECOND)
 
@@ -145,7 +147,7 @@ static rlim_t use_up_fds(struct stage *st)
  * Front-ends come while there are none. The library's thread, which waits for all sockets, must not
  * find them at its door over and over.
  */
-static void test_no_descriptors_no_spinning(void **state)
+static void test_descriptors_no_spinning(void **state)
 {
 	struct frontend_cfg cfg = {.timeout_ms = LIVENESS_MS};
 	struct stage *st = *state;
@@ -273,9 +275,16 @@ static void test_directory(void **state)
 /* Clocks */
 
 /* After a jump all go on: those who are served, and one who waits for its share. */
-static void jump(struct stage *st, int64_t *clock, int64_t ns)
+static void jump(struct stage *st, uint64_t gpa, int64_t *clock, int64_t ns)
 {
+	struct driver_used used;
+
+	guest_request(&st->guest, gpa, BIG_BYTES, 0);
+	guest_must_take(&st->guest, &used);
+	assert_int_not_equal(used.len_bytes, BIG_BYTES); /* that was all of it */
+	guest_request(&st->guest, gpa, BIG_BYTES, 0);
 	__atomic_store_n(clock, *clock + ns, __ATOMIC_RELAXED);
+	guest_must_take(&st->guest, &used);
 	stage_check_others(st);
 	guest_assert_served(&st->guest);
 }
@@ -284,16 +293,18 @@ static void test_clocks_jump(void **state)
 {
 	static const int64_t jumps[] = {SECOND / 100, SECOND, 3600 * SECOND, YEAR, 50 * YEAR};
 	struct stage *st = *state;
+	uint64_t gpa;
 
 	stage_order_faults(st);
 	stage_start(st, NR_SOCKETS,
 		(const char *[]){"--source-mode", "drbg", "--reseed-time", "1", "-m", "1000000",
 			"-p", "100", NULL});
+	gpa = guest_alloc(&st->guest, 0, BIG_BYTES);
 	guest_connect(&st->guest, st->daemon.socket[0]);
 	for (unsigned i = 0; i < ARRAY_SIZE(jumps); i++) {
-		jump(st, &st->faults->monotonic_ns, jumps[i]);
-		jump(st, &st->faults->realtime_ns, jumps[i]);
-		jump(st, &st->faults->realtime_ns, -2 * jumps[i]);
+		jump(st, gpa, &st->faults->monotonic_ns, jumps[i]);
+		jump(st, gpa, &st->faults->realtime_ns, jumps[i]);
+		jump(st, gpa, &st->faults->realtime_ns, -2 * jumps[i]);
 	}
 	guest_die(&st->guest);
 	guest_connect(&st->guest, st->daemon.socket[0]);
@@ -318,13 +329,13 @@ static void test_clock_jump_brings_no_bytes(void **state)
 	daemon_start(&st->daemon, 1,
 		(const char *[]){"--source-mode", "drbg", "-m", "10000", "-p", "10000000", NULL});
 	guest_init(g, &(struct guest_cfg){0});
-	gpa = guest_alloc(g, 0, 1 << 20);
+	gpa = guest_alloc(g, 0, BIG_BYTES);
 	guest_connect(g, st->daemon.socket[0]);
-	guest_request(g, gpa, 1 << 20, 0);
+	guest_request(g, gpa, BIG_BYTES, 0);
 	guest_must_take(g, &used);
 	assert_int_equal(used.len_bytes, 10000);
 	for (int64_t periods = 1; periods < 100000; periods *= 10) {
-		guest_request(g, gpa, 1 << 20, 0);
+		guest_request(g, gpa, BIG_BYTES, 0);
 		guest_assert_quiet(g, 50);
 		__atomic_fetch_add(
 			&st->faults->monotonic_ns, periods * 10000 * SECOND, __ATOMIC_RELAXED);
@@ -393,7 +404,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HOST_TEST(test_descriptors),
-		HOST_TEST(test_no_descriptors_no_spinning),
+		HOST_TEST(test_descriptors_no_spinning),
 		HOST_TEST(test_descriptors_said_once),
 		HOST_TEST(test_socket_cannot_be_made),
 		HOST_TEST(test_directory),
