@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#define FEATURE(bit) (UINT64_C(1) << (bit))
-
 /*
  * What is offered. QEMU 7.2 hands the guest EVENT_IDX and INDIRECT_DESC, and RING_PACKED with
  * packed=on, whether we offer them or not, so we must. IN_ORDER, because virtq.h is. LOG_ALL for

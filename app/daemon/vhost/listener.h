@@ -5,8 +5,11 @@
 /* A socket of rte_vhost's, and the features that are offered on it. A part of session.c. */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct rte_vhost_device_ops;
+
+#define FEATURE(bit) (UINT64_C(1) << (bit))
 
 /**
  * Make the socket at 'path', with mode 0600, and listen. rte_vhost_driver_unregister() ends it.

@@ -40,11 +40,11 @@ static struct session *sessions[RTE_MAX_VHOST_DEVICE];
 /* One for what is wrong, which whoever comes and goes must not crowd out. */
 static struct log_limit limit, traffic;
 
-static struct session *find(int vid)
+/* Lock the sessions. @return the one of this device; NULL: there is none */
+static struct session *lock_session(int vid)
 {
-	if (vid < 0 || vid >= RTE_MAX_VHOST_DEVICE)
-		return NULL;
-	return sessions[vid];
+	pthread_mutex_lock(&sessions_lock);
+	return vid >= 0 && vid < RTE_MAX_VHOST_DEVICE ? sessions[vid] : NULL;
 }
 
 /* Messages */
@@ -52,8 +52,7 @@ static struct session *find(int vid)
 /* Look at a message, and at who sent it, before the library does. */
 static void judge_message(struct session *s, const struct message *m)
 {
-	/* after_message() is not called for what was refused: then the memory is unknown, or gone.
-	 */
+	/* Of what was refused after_message() knows nothing: the memory may be gone. */
 	if (s->mem_changing)
 		session_condemn(s, "its memory table was refused");
 	else if (!message_is_allowed(m->request)) /* the library does not know it: receive.h */
@@ -84,17 +83,15 @@ static void prepare(struct session *s, void *msg)
 	if (m.request == MSG_SET_MEM_TABLE || m.request == MSG_RESET_OWNER)
 		s->mem_ok = false;
 	s->mem_changing = m.request == MSG_SET_MEM_TABLE;
+	/* The library looks into the rings before after_message(). */
 	if (s->mem_changing)
-		guard_expect(
-			s->guard); /* the library looks into the rings before after_message() */
+		guard_expect(s->guard);
 }
 
 static enum rte_vhost_msg_result before_message(int vid, void *msg)
 {
-	struct session *s;
+	struct session *s = lock_session(vid);
 
-	pthread_mutex_lock(&sessions_lock);
-	s = find(vid);
 	if (s != NULL)
 		prepare(s, msg);
 	pthread_mutex_unlock(&sessions_lock);
@@ -141,10 +138,8 @@ static enum rte_vhost_msg_result conclude(struct session *s, void *msg)
 static enum rte_vhost_msg_result after_message(int vid, void *msg)
 {
 	enum rte_vhost_msg_result result = RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-	struct session *s;
+	struct session *s = lock_session(vid);
 
-	pthread_mutex_lock(&sessions_lock);
-	s = find(vid);
 	if (s != NULL)
 		result = conclude(s, msg);
 	pthread_mutex_unlock(&sessions_lock);
@@ -171,36 +166,32 @@ static struct guest *guest_of(int vid)
 	return g;
 }
 
+static bool refuse(
+	const struct guest *g, struct log_limit *told, const char *which, const char *why)
+{
+	LOG_LIMITED(told, WARNING, "guest %s: %s front-end on %s was refused: %s", g->spec.name,
+		which, g->spec.path, why);
+	return false;
+}
+
 /* May a front-end come? One that is heard of before the end of the one before it may. */
 static bool may_connect(struct guest *g)
 {
-	static struct log_limit refusals;
+	static struct log_limit penances;
 
-	if (!penance_is_over(&g->penance, clock_now_ns())) {
-		LOG_LIMITED(&refusals, WARNING,
-			"guest %s: a front-end on %s was refused: it broke messages off, again and "
-			"again; it may come back later",
-			g->spec.name, g->spec.path);
-		return false;
-	}
-	if (g->draining) {
-		LOG_LIMITED(&limit, WARNING,
-			"guest %s: a front-end on %s was refused: it is being drained",
-			g->spec.name, g->spec.path);
-		return false;
-	}
+	if (!penance_is_over(&g->penance, clock_now_ns()))
+		return refuse(g, &penances, "a",
+			"it broke messages off, again and again; it may come back later");
+	if (g->draining)
+		return refuse(g, &limit, "a", "it is being drained");
 	if (g->session == NULL)
 		return true;
 	/*
 	 * A front-end that died and came back may be heard of in the wrong order: its new
 	 * connection first, then the end of its old one. So the old one is looked at.
 	 */
-	if (conn_is_live(g->session->conn_fd)) {
-		LOG_LIMITED(&limit, WARNING,
-			"guest %s: a second front-end on %s was refused: one is served",
-			g->spec.name, g->spec.path);
-		return false;
-	}
+	if (conn_is_live(g->session->conn_fd))
+		return refuse(g, &limit, "a second", "one is served");
 	session_stop(g->session);
 	return true;
 }
@@ -300,10 +291,8 @@ static void judge_end(struct session *s)
 
 static void on_destroy_connection(int vid)
 {
-	struct session *s;
+	struct session *s = lock_session(vid);
 
-	pthread_mutex_lock(&sessions_lock);
-	s = find(vid);
 	if (s != NULL) {
 		judge_end(s);
 		end_session(s);
@@ -326,10 +315,8 @@ static void run(struct session *s)
 
 static int on_new_device(int vid)
 {
-	struct session *s;
+	struct session *s = lock_session(vid);
 
-	pthread_mutex_lock(&sessions_lock);
-	s = find(vid);
 	if (s != NULL)
 		run(s);
 	pthread_mutex_unlock(&sessions_lock);
@@ -340,10 +327,8 @@ static int on_new_device(int vid)
 
 static void on_destroy_device(int vid)
 {
-	struct session *s;
+	struct session *s = lock_session(vid);
 
-	pthread_mutex_lock(&sessions_lock);
-	s = find(vid);
 	if (s != NULL)
 		session_stop(s);
 	pthread_mutex_unlock(&sessions_lock);
@@ -355,8 +340,7 @@ static int on_vring_state_changed(int vid, uint16_t queue, int enable)
 
 	if (queue != REQUESTQ)
 		return 0;
-	pthread_mutex_lock(&sessions_lock);
-	s = find(vid);
+	s = lock_session(vid);
 	if (s != NULL) {
 		s->enabled = enable;
 		if (enable)

@@ -7,6 +7,7 @@
 #include "placement.h"
 #include "vhost/conn.h"
 #include "vhost/guard.h"
+#include "vhost/listener.h"
 #include "vhost/session_mem.h"
 
 #include <rte_config.h>

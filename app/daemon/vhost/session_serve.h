@@ -13,8 +13,6 @@
 
 #define REQUESTQ 0 /* the only virtqueue (virtio 1.3 §5.4.2) */
 
-#define FEATURE(bit) (UINT64_C(1) << (bit))
-
 struct session {
 	struct guest *guest;
 	struct session
