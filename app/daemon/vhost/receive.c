@@ -30,28 +30,28 @@ struct table {
 
 _Static_assert(sizeof(struct table) == PAYLOAD_BYTES_MAX, "the longest message with descriptors");
 
-static bool has_rights(struct msghdr *msg)
+/* How many descriptors came with it; the kernel gives them in one piece. */
+static size_t n_rights(struct msghdr *msg)
 {
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-			return true;
-	return false;
+	const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+
+	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return 0;
+	return (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+}
+
+static int right(struct msghdr *msg, size_t i)
+{
+	int fd;
+
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(msg)) + i * sizeof(fd), sizeof(fd));
+	return fd;
 }
 
 static void close_rights(struct msghdr *msg)
 {
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			close(fd);
-		}
-	}
+	for (size_t i = 0; i < n_rights(msg); i++)
+		close(right(msg, i));
 	msg->msg_controllen = 0;
 }
 
@@ -87,17 +87,6 @@ static int wait_for(int sock, uint32_t size)
 	return -1;
 }
 
-static int right(struct msghdr *msg, unsigned i)
-{
-	const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-	int fd = -1;
-
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-		c->cmsg_len >= CMSG_LEN((i + 1) * sizeof(fd)))
-		memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-	return fd;
-}
-
 /* Could the library map this region, as it does it? */
 static bool can_map(int fd, const struct region *r)
 {
@@ -121,12 +110,11 @@ static bool can_map(int fd, const struct region *r)
 static bool can_map_all(int sock, struct msghdr *msg, uint32_t size)
 {
 	struct table table = {0};
-	unsigned i;
 
 	if (size > sizeof(table) || recv(sock, &table, size, MSG_PEEK | MSG_DONTWAIT) != size ||
 		table.n > REGIONS_MAX)
 		return false;
-	for (i = 0; i < table.n && right(msg, i) >= 0; i++)
+	for (size_t i = 0; i < table.n && i < n_rights(msg); i++)
 		if (!can_map(right(msg, i), &table.regions[i]))
 			return false;
 	return true;
@@ -201,5 +189,5 @@ ssize_t receive_judge(int sock, struct msghdr *msg, ssize_t n)
 		m.request = MSG_NONE;
 		memcpy(msg->msg_iov[0].iov_base, &m, HEADER_BYTES);
 	}
-	return has_rights(msg) ? judge_rights(sock, msg, &m, n) : n;
+	return n_rights(msg) > 0 ? judge_rights(sock, msg, &m, n) : n;
 }
