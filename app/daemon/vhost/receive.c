@@ -18,7 +18,6 @@
 #define PAYLOAD_BYTES_MAX 264 /* of a message with descriptors: a table of eight regions */
 #define LOOK_NS		  200000
 #define REGIONS_MAX	  8
-#define RING_MASK	  0xffu
 
 /* A memory table, as it travels. */
 struct table {
@@ -121,13 +120,15 @@ static bool can_map_all(int sock, struct msghdr *msg, uint32_t size)
 }
 
 /* Of a ring that there is: for others the library may find no memory, and ends at once. */
-static bool names_ring(int sock, uint32_t size)
+static bool names_ring(int sock, struct message m)
 {
 	uint64_t index;
 
-	return size == sizeof(index) &&
-	       recv(sock, &index, sizeof(index), MSG_PEEK | MSG_DONTWAIT) == sizeof(index) &&
-	       (index & RING_MASK) == 0;
+	if (m.size != sizeof(index) ||
+		recv(sock, &index, sizeof(index), MSG_PEEK | MSG_DONTWAIT) != sizeof(index))
+		return false;
+	m.index = (uint32_t)index;
+	return !message_names_other_ring(&m);
 }
 
 /* May the library have the descriptors of this message, which is whole? */
@@ -139,7 +140,7 @@ static bool may_keep(int sock, struct msghdr *msg, const struct message *m)
 	case MSG_SET_VRING_KICK:
 	case MSG_SET_VRING_CALL:
 	case MSG_SET_VRING_ERR:
-		return names_ring(sock, m->size);
+		return names_ring(sock, *m);
 	case MSG_SET_LOG_BASE:
 	case MSG_SET_LOG_FD:
 	case MSG_NONE:
