@@ -12,6 +12,7 @@
 #include "vhost/conn.h"
 #include "vhost/receive.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	int rc = (int)syscall(SYS_connect, fd, addr, len);
 
-	if (rc == 0)
+	if (rc == 0 || errno == EISCONN) /* the library takes both for one */
 		conn_note(fd);
 	return rc;
 }
