@@ -155,6 +155,8 @@ static void test_refused_options(void **state)
 			table[i].args[1] != NULL ? table[i].args[1] : "");
 		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 2);
 		assert_true(daemon_said(&fx->daemon, table[i].mentions));
+		assert_true(daemon_said(&fx->daemon, "dpdk-vhost-rng: "));
+		assert_true(daemon_said(&fx->daemon, "; see --help\n"));
 		assert_true(exists(fx->daemon.socket[0]));
 		assert_false(exists(fx->daemon.socket[1]));
 	}

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char text[TEXT_MAX + 1], *argv[WORDS_MAX + 2] = {(char *)(uintptr_t) "dpdk-vhost-rng"};
 	static struct options opt;
 	enum options_result r;
+	struct why why;
 	int argc = 1, separator;
 
 	if (size > TEXT_MAX)
@@ -54,7 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(separator == 0 || strcmp(argv[separator], "--") == 0);
 	argv[separator] = argv[0];
 	hush(true);
-	r = options_parse(argc - separator, argv + separator, &opt);
+	options_init(&opt);
+	r = options_apply(argc - separator, argv + separator, &opt, &why);
+	if (r == OPTIONS_RUN && options_check(&opt, &why) != 0)
+		r = OPTIONS_REFUSED;
 	hush(false);
 	FUZZ_CHECK(r == OPTIONS_RUN || r == OPTIONS_EXIT || r == OPTIONS_REFUSED);
 	if (r == OPTIONS_RUN)

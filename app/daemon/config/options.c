@@ -211,17 +211,3 @@ int options_check(struct options *opt, struct why *why)
 		opt->sources[opt->n_sources++] = "/dev/urandom";
 	return err;
 }
-
-enum options_result options_parse(int argc, char **argv, struct options *opt)
-{
-	enum options_result result;
-	struct why why;
-
-	options_init(opt);
-	result = options_apply(argc, argv, opt, &why);
-	if (result == OPTIONS_RUN && options_check(opt, &why) != 0)
-		result = OPTIONS_REFUSED;
-	if (result == OPTIONS_REFUSED)
-		fprintf(stderr, "dpdk-vhost-rng: %s; see --help\n", why.text);
-	return result;
-}

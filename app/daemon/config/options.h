@@ -110,7 +110,7 @@ struct options {
 enum options_result {
 	OPTIONS_RUN,	/* 'opt' is complete */
 	OPTIONS_EXIT,	/* --help or --version was answered: exit 0 */
-	OPTIONS_REFUSED /* a message was written to stderr: exit 2 */
+	OPTIONS_REFUSED /* exit 2 */
 };
 
 /** What holds when nothing is said. */
@@ -136,9 +136,6 @@ enum options_result options_apply(int argc, char **argv, struct options *opt, st
  * @return  0 or -EINVAL
  */
 int options_check(struct options *opt, struct why *why);
-
-/** All of it for a command line alone; a refusal is written to stderr. */
-enum options_result options_parse(int argc, char **argv, struct options *opt);
 
 /** Does it connect to a socket of its front-end's? */
 bool options_guest_is_client(const struct options *opt, const struct options_guest *g);
