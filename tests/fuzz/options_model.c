@@ -45,8 +45,8 @@ void options_model_check(const struct options *opt)
 		FUZZ_CHECK(g->socket != NULL && g->socket[0] != '\0');
 		FUZZ_CHECK(g->weight >= 1 && g->weight <= OPTIONS_WEIGHT_MAX);
 		FUZZ_CHECK(g->cap >= 1);
-		FUZZ_CHECK(g->client <= 1 || g->client == OPTIONS_CLIENT_AS_IT_WAS);
-		FUZZ_CHECK(g->mode <= 0777 || g->mode == OPTIONS_MODE_AS_IT_WAS);
+		FUZZ_CHECK(g->client <= 1 && g->mode <= 0777);
+		FUZZ_CHECK(g->burst <= INT64_MAX && g->burst_once <= INT64_MAX);
 		for (unsigned k = 0; k < i; k++)
 			FUZZ_CHECK(strcmp(opt->guests[k].name, g->name) != 0);
 	}

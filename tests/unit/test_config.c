@@ -198,9 +198,18 @@ static void test_command_line_wins(void **state)
 	assert_int_equal(opt.n_sources, 2);
 	assert_int_equal(opt.sandbox.n_dirs, 1);
 	options_fini(&opt);
+	/* By its other name, too. */
+	assert_int_equal(LOAD(&opt, &why, "--rng-source", "/dev/random"), OPTIONS_RUN);
+	assert_int_equal(opt.n_sources, 1);
+	options_fini(&opt);
 	/* What does not go together is seen over both. */
 	assert_int_equal(LOAD(&opt, &why, "-c", "2"), OPTIONS_REFUSED);
 	assert_non_null(strstr(why.text, "socket 3"));
+	options_fini(&opt);
+	/* What the file says is looked at all the same. */
+	write_config("[daemon]\nsocket-path = /run/s\nmax-bytes = 0\n");
+	assert_int_equal(LOAD(&opt, &why, "-m", "7"), OPTIONS_REFUSED);
+	assert_non_null(strstr(why.text, "f.conf:3: [daemon] max-bytes '0'"));
 	options_fini(&opt);
 }
 
@@ -235,6 +244,7 @@ static void test_refusals(void **state)
 	assert_refused("[daemon]\nperiod = 1\nperiod = 2\n", "f.conf:3: [daemon] period", "twice");
 	assert_refused("[daemon]\nperiod = 1\n[daemon]\n", "f.conf:3", "twice");
 	assert_refused("[guest a]\nsocket = /a\n[guest a]\n", "f.conf:3", "twice");
+	assert_refused("[guest a]\nsocket = /a\n[guest  a]\n", "f.conf:3", "twice");
 	assert_refused(
 		"[guest a]\nsocket = /a\nsocket = /b\n", "f.conf:3: [guest a] socket", "twice");
 	assert_refused("[guest a]\nweight = 2\n", "[guest a]", "no socket");

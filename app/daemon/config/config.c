@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/config.h"
 
+#include "budget.h"
 #include "config/settings.h"
 #include "config/spec.h"
 
@@ -10,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of names that were given in one section, or of sections. */
-#define NAMES_MAX 1200
+/* More than a line that is taken. */
+#define SECTION_SIZE 256
 
 struct reader {
 	const char *path;
@@ -20,22 +21,14 @@ struct reader {
 	struct why *why;
 	int err; /* the first one; nothing counts after it */
 	unsigned line;
-	const char *section;	     /* that 'guest' and 'keys' are about; NULL: none */
+	bool has_daemon;		   /* [daemon] was there */
+	const struct setting_table *table; /* of the section; NULL: there was none yet */
+	char section[SECTION_SIZE];
 	struct options_guest *guest; /* NULL: [daemon] */
-	unsigned n_sections, n_keys;
-	const char *sections[NAMES_MAX], *keys[NAMES_MAX];
+	uint64_t said;		     /* in this section: a bit for each row */
+	uint64_t on_line;	     /* of [daemon]: what the command line says, which wins */
+	struct options ignored;	     /* takes what is said here of that, so that it is checked */
 };
-
-static int remember(struct reader *r, const char **list, unsigned *n, const char *name)
-{
-	for (unsigned i = 0; i < *n; i++)
-		if (strcmp(list[i], name) == 0)
-			return -EEXIST;
-	if (*n == NAMES_MAX)
-		return -E2BIG;
-	list[*n] = options_keep(r->opt, name);
-	return list[(*n)++] != NULL ? 0 : -ENOMEM;
-}
 
 /* A file's line is too long for inih, or has a byte that ends it early. */
 static bool is_bad_line(const char *line, size_t size)
@@ -43,6 +36,14 @@ static bool is_bad_line(const char *line, size_t size)
 	size_t len = strlen(line);
 
 	return len == size - 1 && line[len - 1] != '\n';
+}
+
+static const struct options_guest *find_guest(const struct options *opt, const char *name)
+{
+	for (unsigned i = 0; i < opt->n_guests; i++)
+		if (strcmp(opt->guests[i].name, name) == 0)
+			return &opt->guests[i];
+	return NULL;
 }
 
 static struct options_guest *add_guest(struct options *opt, const char *name)
@@ -54,49 +55,64 @@ static struct options_guest *add_guest(struct options *opt, const char *name)
 	if (guests == NULL)
 		return NULL;
 	opt->guests = guests;
-	g = &guests[opt->n_guests++];
+	g = &guests[opt->n_guests];
 	*g = (struct options_guest){
 		.name = options_keep(opt, name),
 		.client = OPTIONS_CLIENT_AS_IT_WAS,
 		.mode = OPTIONS_MODE_AS_IT_WAS,
 		.weight = 1,
-		.cap = OPTIONS_AS_IT_WAS,
+		.cap = BUDGET_UNLIMITED,
 		.burst = OPTIONS_AS_IT_WAS,
 		.burst_once = OPTIONS_AS_IT_WAS,
 		.lcore = SPEC_ANY_LCORE,
 	};
-	return g->name != NULL ? g : NULL;
+	if (g->name == NULL)
+		return NULL;
+	opt->n_guests++;
+	return g;
+}
+
+static int refuse_twice(const struct reader *r)
+{
+	return why_set(r->why, -EINVAL, "%s:%u: section [%s] is there twice: put both together",
+		r->path, r->line, r->section);
+}
+
+/* [guest NAME] begins. */
+static int begin_guest(struct reader *r, const char *name)
+{
+	r->table = &settings_guest;
+	if (!spec_name_is_valid(name))
+		return why_set(r->why, -EINVAL,
+			"%s:%u: section [%s]: a guest's name has 1 to %d letters, digits and . _ -",
+			r->path, r->line, r->section, SPEC_NAME_SIZE - 1);
+	if (find_guest(r->opt, name) != NULL)
+		return refuse_twice(r);
+	r->guest = add_guest(r->opt, name);
+	return r->guest != NULL ? 0 : why_set(r->why, -ENOMEM, "%s: no memory", r->path);
 }
 
 /* A section begins. */
 static int begin(struct reader *r, const char *section)
 {
 	static const char guest[] = "guest ";
-	const char *name = section + sizeof(guest) - 1;
-	int err = remember(r, r->sections, &r->n_sections, section);
 
-	if (err == -EEXIST)
-		return why_set(r->why, -EINVAL,
-			"%s:%u: section [%s] is there twice: put both together", r->path, r->line,
-			section);
-	if (err != 0)
-		return why_set(r->why, err, "%s:%u: too many sections", r->path, r->line);
-	r->section = r->sections[r->n_sections - 1];
-	r->n_keys = 0;
+	snprintf(r->section, sizeof(r->section), "%s", section);
+	r->said = 0;
 	r->guest = NULL;
-	if (strcmp(section, "daemon") == 0)
-		return 0;
-	if (strncmp(section, guest, sizeof(guest) - 1) != 0)
+	if (strncmp(section, guest, sizeof(guest) - 1) == 0) {
+		section += sizeof(guest) - 1;
+		return begin_guest(r, section + strspn(section, " \t"));
+	}
+	if (strcmp(section, "daemon") != 0)
 		return why_set(r->why, -EINVAL,
 			"%s:%u: section [%s] is neither [daemon] nor [guest NAME]", r->path,
 			r->line, section);
-	name += strspn(name, " \t");
-	if (!spec_name_is_valid(name))
-		return why_set(r->why, -EINVAL,
-			"%s:%u: section [%s]: a guest's name has 1 to %d letters, digits and . _ -",
-			r->path, r->line, section, SPEC_NAME_SIZE - 1);
-	r->guest = add_guest(r->opt, name);
-	return r->guest != NULL ? 0 : why_set(r->why, -ENOMEM, "%s: no memory", r->path);
+	if (r->has_daemon)
+		return refuse_twice(r);
+	r->has_daemon = true;
+	r->table = &settings_daemon;
+	return 0;
 }
 
 /* Section names are taken from here: inih cuts them after 49 bytes. */
@@ -139,58 +155,46 @@ static char *read_line(char *line, int size, void *arg)
 	return r->err == 0 ? line : NULL;
 }
 
-/* One option below [daemon]. */
-static int set_option(struct reader *r, const char *key, const char *value, struct why *reason)
+/* One key of the section that we are in. */
+static int set(struct reader *r, const char *key, const char *value, struct why *why)
 {
-	const struct setting *s = settings_find(key);
+	const struct setting *s = setting_find(r->table, key);
+	const char *kept;
+	uint64_t bit;
 
 	if (s == NULL)
-		return why_set(reason, -ENOENT, "is no option of dpdk-vhost-rng");
+		return why_set(why, -EINVAL, "%s", r->table->unknown);
 	if (s->line_only)
-		return why_set(reason, -EINVAL, "is for the command line alone");
-	return settings_set(r->opt, s, value, reason);
-}
-
-static bool may_repeat(const struct reader *r, const char *key)
-{
-	const struct setting *s = r->guest == NULL ? settings_find(key) : NULL;
-
-	return s != NULL && s->several;
-}
-
-static int set(struct reader *r, const char *key, const char *value)
-{
-	const char *kept = options_keep(r->opt, value);
-	struct why reason;
-	int err;
-
+		return why_set(why, -EINVAL, "is for the command line alone");
+	bit = setting_bit(r->table, s);
+	if ((r->said & bit) != 0 && !s->several)
+		return why_set(why, -EINVAL, "is there twice");
+	r->said |= bit;
+	kept = options_keep(r->opt, value);
 	if (kept == NULL)
-		return why_set(r->why, -ENOMEM, "%s: no memory", r->path);
-	if (remember(r, r->keys, &r->n_keys, key) != 0 && !may_repeat(r, key))
-		return why_set(r->why, -EINVAL, "%s:%u: [%s] %s is there twice", r->path, r->line,
-			r->section, key);
+		return why_set(why, -ENOMEM, "needs more memory than there is");
 	if (r->guest != NULL)
-		err = settings_set_guest(r->guest, key, kept, &reason);
-	else
-		err = set_option(r, key, kept, &reason);
-	if (err == 0)
-		return 0;
-	return why_set(r->why, -EINVAL, "%s:%u: [%s] %s %s", r->path, r->line, r->section, key,
-		reason.text);
+		return s->set(s, r->guest, kept, why);
+	return settings_set((r->on_line & bit) != 0 ? &r->ignored : r->opt, s, kept, why);
 }
 
 /* For inih: a key and its value. @return 0 when it is wrong */
 static int take(void *arg, const char *section, const char *key, const char *value)
 {
 	struct reader *r = arg;
+	struct why reason;
 
-	if (r->err == 0 && r->section == NULL)
+	if (r->err == 0 && r->table == NULL)
 		r->err = why_set(r->why, -EINVAL,
 			"%s:%u: what comes before the first section belongs to none: begin with "
 			"[daemon]",
 			r->path, r->line);
-	if (r->err == 0)
-		r->err = set(r, key, value != NULL ? value : "");
+	if (r->err != 0)
+		return 0;
+	r->err = set(r, key, value != NULL ? value : "", &reason);
+	if (r->err != 0)
+		why_set(r->why, r->err, "%s:%u: [%s] %s %s", r->path, r->line, r->section, key,
+			reason.text);
 	return r->err == 0;
 }
 
@@ -221,7 +225,8 @@ int config_read_stream(FILE *file, const char *path, struct options *opt, struct
 
 	if (r == NULL)
 		return why_set(why, -ENOMEM, "no memory to read %s", path);
-	opt->layer++;
+	options_init(&r->ignored);
+	r->on_line = opt->given;
 	r->path = path;
 	r->file = file;
 	r->opt = opt;
@@ -246,18 +251,11 @@ int config_read(const char *path, struct options *opt, struct why *why)
 enum options_result config_load(int argc, char **argv, struct options *opt, struct why *why)
 {
 	enum options_result result;
-	const char *path;
 
 	options_init(opt);
 	result = options_apply(argc, argv, opt, why);
-	path = opt->config;
-	if (result == OPTIONS_RUN && path != NULL) {
-		options_fini(opt);
-		options_init(opt);
-		if (config_read(path, opt, why) != 0)
-			return OPTIONS_REFUSED;
-		result = options_apply(argc, argv, opt, why);
-	}
+	if (result == OPTIONS_RUN && opt->config != NULL && config_read(opt->config, opt, why) != 0)
+		result = OPTIONS_REFUSED;
 	if (result == OPTIONS_RUN && options_check(opt, why) != 0)
 		result = OPTIONS_REFUSED;
 	return result;
@@ -266,10 +264,10 @@ enum options_result config_load(int argc, char **argv, struct options *opt, stru
 int config_print(const struct options *opt, FILE *file)
 {
 	fputs("[daemon]\n", file);
-	settings_print(opt, file);
+	setting_print_all(&settings_daemon, opt, file);
 	for (unsigned i = 0; i < opt->n_guests; i++) {
 		fprintf(file, "\n[guest %s]\n", opt->guests[i].name);
-		settings_print_guest(opt, &opt->guests[i], file);
+		setting_print_all(&settings_guest, &opt->guests[i], file);
 	}
 	return fflush(file) == 0 && !ferror(file) ? 0 : -EIO;
 }

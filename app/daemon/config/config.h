@@ -22,7 +22,7 @@
 #include <stdio.h>
 
 /**
- * Read a file into options.
+ * Read a file into options, but for those that were given before: the command line wins.
  *
  * @param why  names the file, the line, the section and the key of what is wrong
  * @return     0; -EINVAL for what it says; or what open(2) and read(2) say
@@ -33,8 +33,8 @@ int config_read(const char *path, struct options *opt, struct why *why);
 int config_read_stream(FILE *file, const char *path, struct options *opt, struct why *why);
 
 /**
- * All that holds: of the file that the command line names, if it does, and of the command line over
- * it. As options_apply() and options_check().
+ * All that holds: of the command line, and of the file that it names, if it does. As
+ * options_apply() and options_check().
  *
  * @param opt  not initialized before; options_fini() is needed afterwards, whatever the result
  */

@@ -5,12 +5,19 @@
 #include "config/settings.h"
 #include "version.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Above every letter. */
+#define RESULT_BASE 256
+
+/* Of options, with other names for the same. */
+#define NAMES_MAX 64
 
 static const char before_options[] =
 	"Usage: dpdk-vhost-rng [EAL options --] [options]\n"
@@ -23,18 +30,6 @@ static const char after_options[] =
 	"BYTES takes k, M, G, T (powers of 1000) or Ki, Mi, Gi, Ti (powers of 1024).\n"
 	"Without -- the EAL's options are worked out: no hugepages, one CPU\n"
 	"for control. With -- the words before it go to the EAL as they are.\n";
-
-static void print_help(void)
-{
-	fputs(before_options, stdout);
-	settings_help(stdout);
-	fputs(after_options, stdout);
-}
-
-bool options_guest_is_client(const struct options *opt, const struct options_guest *g)
-{
-	return g->client == OPTIONS_CLIENT_AS_IT_WAS ? opt->client : g->client != 0;
-}
 
 uint32_t options_sockets_max(const struct options *opt)
 {
@@ -90,10 +85,96 @@ const char *options_keep(struct options *opt, const char *text)
 	return string->text;
 }
 
+/* --help and --version */
+
+static void print_option(const struct setting *s)
+{
+	const char *rest = s->help, *value = s->takes != NULL ? s->takes : "";
+	char letter[] = "-x, ", head[64];
+
+	letter[1] = s->letter;
+	snprintf(head, sizeof(head), "  %s--%s %s", s->letter != '\0' ? letter : "    ", s->name,
+		value);
+	for (unsigned line = 0; *rest != '\0'; line++) {
+		int len = (int)strcspn(rest, "\n");
+
+		printf("%-27s %.*s\n", head, len, rest);
+		rest += len + (rest[len] == '\n');
+		head[0] = '\0';
+		if (line == 0 && s->alias != NULL)
+			snprintf(head, sizeof(head), "      --%s %s", s->alias, value);
+	}
+}
+
+/* An option that asks for an answer, and no more. */
+static bool answer(const struct setting *s)
+{
+	if (s->set != NULL)
+		return false;
+	if (strcmp(s->name, "version") == 0) {
+		puts("dpdk-vhost-rng " VRNG_VERSION);
+		return true;
+	}
+	fputs(before_options, stdout);
+	for (unsigned i = 0; i < settings_daemon.n; i++)
+		if (settings_daemon.rows[i].help != NULL)
+			print_option(&settings_daemon.rows[i]);
+	fputs(after_options, stdout);
+	return true;
+}
+
+/* The command line */
+
+/* What getopt_long(3) wants to know; its results are RESULT_BASE + the number of the row. */
+struct getopt_words {
+	char letters[32];
+	struct option names[NAMES_MAX + 1];
+};
+
+static void add_name(struct getopt_words *w, unsigned *n, const struct setting *s, const char *name)
+{
+	assert(*n < NAMES_MAX);
+	w->names[(*n)++] = (struct option){name, s->takes != NULL ? required_argument : no_argument,
+		NULL, RESULT_BASE + (int)(s - settings_daemon.rows)};
+}
+
+static void list_words(struct getopt_words *w)
+{
+	size_t len = 1;
+	unsigned n = 0;
+
+	memset(w, 0, sizeof(*w));
+	w->letters[0] = ':'; /* tell of missing values, and print nothing */
+	for (unsigned i = 0; i < settings_daemon.n; i++) {
+		const struct setting *s = &settings_daemon.rows[i];
+
+		if (s->help == NULL)
+			continue;
+		add_name(w, &n, s, s->name);
+		if (s->alias != NULL)
+			add_name(w, &n, s, s->alias);
+		if (s->letter == '\0')
+			continue;
+		assert(len + 3 <= sizeof(w->letters));
+		w->letters[len++] = s->letter;
+		if (s->takes != NULL)
+			w->letters[len++] = ':';
+	}
+}
+
+/* The row of a result; NULL: none. */
+static const struct setting *row_of(int result)
+{
+	for (unsigned i = 0; i < settings_daemon.n; i++)
+		if (result == RESULT_BASE + (int)i || result == settings_daemon.rows[i].letter)
+			return &settings_daemon.rows[i];
+	return NULL;
+}
+
 static int refuse_unknown(const char *letters, char **argv, struct why *why)
 {
 	/* A letter that is known stands for its long name, with a value. */
-	if (optopt > 0 && optopt < 256 && strchr(letters, optopt) == NULL)
+	if (optopt > 0 && optopt < RESULT_BASE && strchr(letters, optopt) == NULL)
 		return why_set(why, -EINVAL, "option '-%c' is not known", optopt);
 	return why_set(why, -EINVAL,
 		"option '%s' is not known, or has a value that it does not take, or is short for "
@@ -111,35 +192,21 @@ static int apply_one(
 	return err == 0 ? 0 : why_set(why, err, "--%s %s", s->name, reason.text);
 }
 
-/* An option that asks for an answer, and no more. */
-static bool answer(const struct setting *s)
-{
-	if (s->set != NULL)
-		return false;
-	if (strcmp(s->name, "help") == 0)
-		print_help();
-	else
-		puts("dpdk-vhost-rng " VRNG_VERSION);
-	return true;
-}
-
 enum options_result options_apply(int argc, char **argv, struct options *opt, struct why *why)
 {
-	struct option names[SETTINGS_MAX + 1];
-	char letters[SETTINGS_LETTERS_SIZE];
+	struct getopt_words words;
 	int c, err = 0;
 
-	settings_getopt(letters, names);
-	opt->layer++;
+	list_words(&words);
 	optind = 0; /* start anew (GNU) */
 	opterr = 0;
-	while (err == 0 && (c = getopt_long(argc, argv, letters, names, NULL)) != -1) {
-		const struct setting *s = settings_of_result(c);
+	while (err == 0 && (c = getopt_long(argc, argv, words.letters, words.names, NULL)) != -1) {
+		const struct setting *s = row_of(c);
 
 		if (c == ':')
 			err = why_set(why, -EINVAL, "option '%s' needs a value", argv[optind - 1]);
 		else if (s == NULL)
-			err = refuse_unknown(letters, argv, why);
+			err = refuse_unknown(words.letters, argv, why);
 		else if (answer(s))
 			return OPTIONS_EXIT;
 		else
@@ -150,14 +217,13 @@ enum options_result options_apply(int argc, char **argv, struct options *opt, st
 	return err == 0 ? OPTIONS_RUN : OPTIONS_REFUSED;
 }
 
+/* When all was said */
+
 static int check_sockets(struct options *opt, struct why *why)
 {
 	if (opt->socket_path == NULL && opt->control_socket == NULL && opt->n_guests == 0)
 		return why_set(why, -EINVAL,
 			"--socket-path is missing: give a path such as /run/rng.sock");
-	if (opt->socket_path == NULL && opt->socket_count > 0)
-		return why_set(why, -EINVAL,
-			"--socket-count is for --socket-path: add that, or leave it out");
 	if (opt->socket_path != NULL && opt->socket_count == 0)
 		opt->socket_count = 1;
 	for (unsigned i = 0; i < opt->n_rules; i++)
@@ -177,25 +243,29 @@ static bool polls(const struct options *opt, unsigned lcore)
 	return opt->n_lcores == 0; /* that is seen when they are chosen */
 }
 
-/* Guests with a section of their own. */
-static int check_guests(const struct options *opt, struct why *why)
+/* Of a guest with a section of its own; what that does not say is as for all. */
+static int complete(const struct options *opt, struct options_guest *g, struct why *why)
 {
-	for (unsigned i = 0; i < opt->n_guests; i++) {
-		const struct options_guest *g = &opt->guests[i];
-
-		if (options_guest_is_client(opt, g) &&
-			(g->mode != OPTIONS_MODE_AS_IT_WAS || g->group != NULL))
-			return why_set(why, -EINVAL,
-				"[guest %s] has rights for its socket, but its front-end makes "
-				"that one (client): leave one of the two out",
-				g->name);
-		if (g->lcore != UINT32_MAX && !polls(opt, g->lcore))
-			return why_set(why, -EINVAL,
-				"[guest %s] lcore %" PRIu32
-				" is not among those that poll: add it to lcores, or name one of "
-				"them",
-				g->name, g->lcore);
-	}
+	if (g->client == OPTIONS_CLIENT_AS_IT_WAS)
+		g->client = opt->client;
+	if (g->client != 0 && (g->mode != OPTIONS_MODE_AS_IT_WAS || g->group != NULL))
+		return why_set(why, -EINVAL,
+			"[guest %s] has rights for its socket, but its front-end makes that one "
+			"(client): leave one of the two out",
+			g->name);
+	if (g->lcore != UINT32_MAX && !polls(opt, g->lcore))
+		return why_set(why, -EINVAL,
+			"[guest %s] lcore %" PRIu32
+			" is not among those that poll: add it to lcores, or name one of them",
+			g->name, g->lcore);
+	if (g->mode == OPTIONS_MODE_AS_IT_WAS)
+		g->mode = opt->socket_mode;
+	if (g->group == NULL)
+		g->group = opt->socket_group;
+	if (g->burst == OPTIONS_AS_IT_WAS)
+		g->burst = opt->burst;
+	if (g->burst_once == OPTIONS_AS_IT_WAS)
+		g->burst_once = opt->burst_once;
 	return 0;
 }
 
@@ -205,8 +275,8 @@ int options_check(struct options *opt, struct why *why)
 
 	if (err == 0)
 		err = settings_check(opt, why);
-	if (err == 0)
-		err = check_guests(opt, why);
+	for (unsigned i = 0; i < opt->n_guests && err == 0; i++)
+		err = complete(opt, &opt->guests[i], why);
 	if (err == 0 && opt->n_sources == 0)
 		opt->sources[opt->n_sources++] = "/dev/urandom";
 	return err;

@@ -33,7 +33,7 @@
 
 #define OPTIONS_WEIGHT_MAX 1000
 
-/** In a rule or a guest: nothing is said of it. */
+/** Nothing is said of it: in a rule; and in a guest until options_check() makes it that of all. */
 #define OPTIONS_AS_IT_WAS	 UINT64_MAX
 #define OPTIONS_MODE_AS_IT_WAS	 ((mode_t)-1)
 #define OPTIONS_CLIENT_AS_IT_WAS UINT32_MAX
@@ -50,12 +50,13 @@ struct options_rule {
 struct options_guest {
 	const char *name;
 	const char *socket;
-	unsigned client;   /* 1: connect to its front-end's socket; _AS_IT_WAS: as all */
-	mode_t mode;	   /* _AS_IT_WAS: that of all */
-	const char *group; /* NULL: that of all */
-	uint64_t weight, cap;
-	uint64_t burst, burst_once; /* _AS_IT_WAS: those of all */
-	uint32_t lcore;		    /* UINT32_MAX: any */
+	uint32_t client; /* 1: connect to its front-end's socket */
+	mode_t mode;
+	const char *group; /* NULL: leave it */
+	uint64_t weight;
+	uint64_t cap; /* BUDGET_UNLIMITED */
+	uint64_t burst, burst_once;
+	uint32_t lcore; /* UINT32_MAX: any */
 };
 
 /** Text that options refer to and own. */
@@ -102,9 +103,7 @@ struct options {
 
 	/* For whoever fills it in */
 	struct options_string *kept;
-	uint64_t given;					 /* a bit for each row of settings.c */
-	unsigned layer;					 /* the file, then the command line */
-	unsigned sources_layer, rules_layer, dirs_layer; /* which of them said these */
+	uint64_t given; /* a bit for each row of settings.c */
 };
 
 enum options_result {
@@ -123,7 +122,7 @@ void options_fini(struct options *opt);
 const char *options_keep(struct options *opt, const char *text);
 
 /**
- * Let the daemon's own part of the command line count, over what was said before.
+ * Let the daemon's own part of the command line count.
  *
  * @param argv  argv[0] is the program's name; strings are kept by reference
  * @param why   said with OPTIONS_REFUSED
@@ -136,9 +135,6 @@ enum options_result options_apply(int argc, char **argv, struct options *opt, st
  * @return  0 or -EINVAL
  */
 int options_check(struct options *opt, struct why *why);
-
-/** Does it connect to a socket of its front-end's? */
-bool options_guest_is_client(const struct options *opt, const struct options_guest *g);
 
 /** How many sockets one process can serve in the mode that was asked for. */
 uint32_t options_sockets_max(const struct options *opt);

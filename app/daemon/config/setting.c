@@ -13,13 +13,23 @@
 /* Longer ones may not fit into a line of a file with their name. */
 #define TEXT_MAX 149
 
+static void *field(const struct setting *s, void *object)
+{
+	return (char *)object + s->at;
+}
+
+static const void *field_of(const struct setting *s, const void *object)
+{
+	return (const char *)object + s->at;
+}
+
 /* Texts */
 
-int setting_text(const struct setting *s, void *to, const char *value, struct why *why)
+int setting_text(const struct setting *s, void *object, const char *value, struct why *why)
 {
 	if (value[0] == '\0')
 		return why_set(why, -EINVAL, "is empty: give %s", s->what);
-	*(const char **)to = value;
+	*(const char **)field(s, object) = value;
 	return 0;
 }
 
@@ -47,9 +57,9 @@ void setting_print_nothing(const struct setting *s, FILE *file)
 	fprintf(file, "# %s: %s\n", s->name, s->otherwise);
 }
 
-void setting_print_text(const struct setting *s, const void *from, FILE *file)
+void setting_print_text(const struct setting *s, const void *object, FILE *file)
 {
-	const char *text = *(const char *const *)from;
+	const char *text = *(const char *const *)field_of(s, object);
 
 	if (text == NULL)
 		setting_print_nothing(s, file);
@@ -57,13 +67,37 @@ void setting_print_text(const struct setting *s, const void *from, FILE *file)
 		setting_print_line(s, text, file);
 }
 
+int setting_texts(const struct setting *s, void *object, const char *value, struct why *why)
+{
+	unsigned *n = (unsigned *)((char *)object + s->n_at);
+
+	if (*n == s->max)
+		return why_set(
+			why, -EINVAL, "'%s' is one more than the %u there can be", value, *n);
+	if (value[0] == '\0')
+		return why_set(why, -EINVAL, "is empty: give %s", s->what);
+	((const char **)field(s, object))[(*n)++] = value;
+	return 0;
+}
+
+void setting_print_texts(const struct setting *s, const void *object, FILE *file)
+{
+	unsigned n = *(const unsigned *)((const char *)object + s->n_at);
+
+	for (unsigned i = 0; i < n; i++)
+		setting_print_line(s, ((const char *const *)field_of(s, object))[i], file);
+}
+
 /* Numbers */
 
-static uint64_t load(const struct setting *s, const void *from)
+uint64_t setting_value(const struct setting *s, const void *object)
 {
-	uint32_t v32;
+	const void *from = field_of(s, object);
 	uint64_t v64;
+	uint32_t v32;
 
+	if (s->size == sizeof(bool))
+		return *(const bool *)from;
 	if (s->size == sizeof(v64)) {
 		memcpy(&v64, from, sizeof(v64));
 		return v64;
@@ -72,11 +106,14 @@ static uint64_t load(const struct setting *s, const void *from)
 	return v32 == UINT32_MAX && s->otherwise != NULL ? UINT64_MAX : v32;
 }
 
-static void store(const struct setting *s, void *to, uint64_t value)
+static void store(const struct setting *s, void *object, uint64_t value)
 {
 	uint32_t v32 = (uint32_t)value;
+	void *to = field(s, object);
 
-	if (s->size == sizeof(value))
+	if (s->size == sizeof(bool))
+		*(bool *)to = value != 0;
+	else if (s->size == sizeof(value))
 		memcpy(to, &value, sizeof(value));
 	else
 		memcpy(to, &v32, sizeof(v32));
@@ -88,16 +125,17 @@ static uint64_t scale_of(const struct setting *s)
 }
 
 /* "2^63-1" rather than 9223372036854775807. */
-static const char *show_bound(uint64_t v, char *text, size_t size)
+static const char *show_limit(const struct setting *s, char *text, size_t size)
 {
-	if (v == INT64_MAX)
-		snprintf(text, size, "2^63-1");
-	else
-		snprintf(text, size, "%" PRIu64, v);
+	if (s->limit != NULL)
+		return s->limit;
+	if (s->max == INT64_MAX)
+		return "2^63-1";
+	snprintf(text, size, "%" PRIu64, s->max);
 	return text;
 }
 
-int setting_bytes(const struct setting *s, void *to, const char *value, struct why *why)
+int setting_bytes(const struct setting *s, void *object, const char *value, struct why *why)
 {
 	char max[24];
 	uint64_t v;
@@ -106,12 +144,12 @@ int setting_bytes(const struct setting *s, void *to, const char *value, struct w
 		return why_set(why, -EINVAL,
 			"'%s' is not a number of bytes from %" PRIu64
 			" to %s, such as 512, 64k or 1Mi",
-			value, s->min, show_bound(s->max, max, sizeof(max)));
-	store(s, to, v);
+			value, s->min, show_limit(s, max, sizeof(max)));
+	store(s, object, v);
 	return 0;
 }
 
-int setting_number(const struct setting *s, void *to, const char *value, struct why *why)
+int setting_number(const struct setting *s, void *object, const char *value, struct why *why)
 {
 	char max[24];
 	uint64_t v;
@@ -120,14 +158,14 @@ int setting_number(const struct setting *s, void *to, const char *value, struct 
 		return why_set(why, -EINVAL,
 			"'%s' is not a whole number%s%s from %" PRIu64 " to %s", value,
 			s->what != NULL ? " of " : "", s->what != NULL ? s->what : "", s->min,
-			show_bound(s->max, max, sizeof(max)));
-	store(s, to, v * scale_of(s));
+			show_limit(s, max, sizeof(max)));
+	store(s, object, v * scale_of(s));
 	return 0;
 }
 
-void setting_print_number(const struct setting *s, const void *from, FILE *file)
+void setting_print_number(const struct setting *s, const void *object, FILE *file)
 {
-	uint64_t v = load(s, from);
+	uint64_t v = setting_value(s, object);
 
 	if (v == UINT64_MAX)
 		setting_print_nothing(s, file);
@@ -137,54 +175,75 @@ void setting_print_number(const struct setting *s, const void *from, FILE *file)
 
 /* Words */
 
-int setting_word(const struct setting *s, void *to, const char *value, struct why *why)
+int setting_word(const struct setting *s, void *object, const char *value, struct why *why)
 {
 	const char *const *w = s->words;
-	unsigned index = 0;
 
-	while (w[index] != NULL && strcmp(w[index], value) != 0)
-		index++;
-	if (w[index] == NULL && w[2] == NULL)
+	for (unsigned i = 0; w[i] != NULL; i++) {
+		if (strcmp(w[i], value) != 0)
+			continue;
+		store(s, object, i);
+		return 0;
+	}
+	if (w[2] == NULL)
 		return why_set(why, -EINVAL, "'%s' is not %s or %s", value, w[0], w[1]);
-	if (w[index] == NULL)
-		return why_set(why, -EINVAL, "'%s' is not %s, %s or %s", value, w[0], w[1], w[2]);
-	if (s->size == sizeof(bool))
-		*(bool *)to = index == 1;
-	else
-		*(unsigned *)to = index;
-	return 0;
+	return why_set(why, -EINVAL, "'%s' is not %s, %s or %s", value, w[0], w[1], w[2]);
 }
 
-void setting_print_word(const struct setting *s, const void *from, FILE *file)
+void setting_print_word(const struct setting *s, const void *object, FILE *file)
 {
-	unsigned index = s->size == sizeof(bool) ? *(const bool *)from : *(const unsigned *)from;
-
-	fprintf(file, "%s = %s\n", s->name, s->words[index]);
+	fprintf(file, "%s = %s\n", s->name, s->words[setting_value(s, object)]);
 }
 
 /* Access rights */
 
-int setting_mode(const struct setting *s, void *to, const char *value, struct why *why)
+int setting_mode(const struct setting *s, void *object, const char *value, struct why *why)
 {
 	unsigned long v = 0;
 	char *end = NULL;
 
-	(void)s;
 	if (value[0] >= '0' && value[0] <= '7')
 		v = strtoul(value, &end, 8);
 	if (end == NULL || *end != '\0' || v > 0777)
 		return why_set(why, -EINVAL,
 			"'%s' is not an octal mode from 0 to 0777, such as 0660", value);
-	*(mode_t *)to = (mode_t)v;
+	*(mode_t *)field(s, object) = (mode_t)v;
 	return 0;
 }
 
-void setting_print_mode(const struct setting *s, const void *from, FILE *file)
+void setting_print_mode(const struct setting *s, const void *object, FILE *file)
 {
-	fprintf(file, "%s = %04o\n", s->name, (unsigned)*(const mode_t *)from);
+	fprintf(file, "%s = %04o\n", s->name, (unsigned)*(const mode_t *)field_of(s, object));
 }
 
-/* Rows */
+/* Tables */
+
+const struct setting *setting_find(const struct setting_table *t, const char *name)
+{
+	for (unsigned i = 0; i < t->n; i++) {
+		const struct setting *s = &t->rows[i];
+
+		if (strcmp(s->name, name) == 0 || (s->alias != NULL && strcmp(s->alias, name) == 0))
+			return s;
+	}
+	return NULL;
+}
+
+uint64_t setting_bit(const struct setting_table *t, const struct setting *s)
+{
+	return UINT64_C(1) << (s - t->rows);
+}
+
+void setting_print_all(const struct setting_table *t, const void *object, FILE *file)
+{
+	for (unsigned i = 0; i < t->n; i++) {
+		const struct setting *s = &t->rows[i];
+
+		if (s->print != NULL && !s->line_only &&
+			(s->only == NULL || s->only->holds(object)))
+			s->print(s, object, file);
+	}
+}
 
 /* What would be printed, the caller's to free(); NULL: no memory. */
 static char *printed(const struct setting *s, const void *object)
@@ -195,7 +254,7 @@ static char *printed(const struct setting *s, const void *object)
 
 	if (file == NULL)
 		return NULL;
-	s->print(s, (const char *)object + s->at, file);
+	s->print(s, object, file);
 	fclose(file);
 	return text;
 }
@@ -213,12 +272,4 @@ bool setting_is_same(const struct setting *s, const void *a, const void *b)
 	free(text_a);
 	free(text_b);
 	return same;
-}
-
-const struct setting *setting_find(const struct setting *rows, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(rows[i].name, name) == 0)
-			return &rows[i];
-	return NULL;
 }

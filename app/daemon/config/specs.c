@@ -44,15 +44,11 @@ static int of_section(const struct options *opt, const struct options_guest *g,
 			g->socket, g->name, SOCKETS_PATH_SIZE - 1);
 	spec->weight = (uint32_t)g->weight;
 	spec->lcore = g->lcore;
-	if (g->cap != OPTIONS_AS_IT_WAS)
-		spec->cap = g->cap;
-	if (g->burst != OPTIONS_AS_IT_WAS)
-		spec->burst = g->burst;
-	if (g->burst_once != OPTIONS_AS_IT_WAS)
-		spec->burst_once = g->burst_once;
-	spec->client = options_guest_is_client(opt, g);
-	if (g->mode != OPTIONS_MODE_AS_IT_WAS)
-		spec->mode = g->mode;
+	spec->cap = g->cap;
+	spec->burst = g->burst;
+	spec->burst_once = g->burst_once;
+	spec->client = g->client != 0;
+	spec->mode = g->mode;
 	return g->group != NULL ? find_group(g->group, &spec->gid, why) : 0;
 }
 
