@@ -3,7 +3,6 @@
 
 #include "budget.h"
 #include "clock.h"
-#include "config/specs.h"
 #include "control/commands.h"
 #include "control/reload.h"
 #include "control/telemetry.h"
@@ -38,38 +37,15 @@
 
 /* Before anything is started */
 
-static int prepare_sockets(struct daemon *d, struct why *why)
-{
-	const char **paths = calloc(d->n_specs + 1, sizeof(paths[0]));
-	unsigned n = 0;
-	int err = 0;
-
-	if (paths == NULL)
-		return why_set(why, -ENOMEM, "no memory for %u guests", d->n_specs);
-	for (unsigned i = 0; i < d->n_specs && err == 0; i++) {
-		if (d->specs[i].client) /* it is the front-end's */
-			err = sockets_check(d->specs[i].path, why);
-		else
-			paths[n++] = d->specs[i].path;
-	}
-	if (d->opt.control_socket != NULL)
-		paths[n++] = d->opt.control_socket;
-	if (err == 0 && n > 0)
-		err = sockets_prepare(paths, n, LOCK_WAIT_S, &d->lock, why);
-	free(paths);
-	return err;
-}
-
 int daemon_prepare(struct daemon *d, struct why *why)
 {
-	int err = specs_make(&d->opt, &d->specs, &d->n_specs, why);
+	int err = specs_make(&d->opt, &d->specs, why);
 
-	if (err == 0)
-		err = specs_default(&d->opt, &d->otherwise, why);
 	if (err == 0)
 		err = service_open(&d->opt, &d->service, why);
 	if (err == 0)
-		err = prepare_sockets(d, why);
+		err = guests_prepare_sockets(NULL, d->specs.all, d->specs.n, d->opt.control_socket,
+			LOCK_WAIT_S, &d->lock, why);
 	if (err == 0)
 		err = confine_begin(d, why);
 	return err;
@@ -110,10 +86,10 @@ static int start_guests(struct daemon *d, struct why *why)
 
 	if (err != 0)
 		return why_set(why, err, "no memory for the guests");
-	raise_fd_limit(d->n_specs);
-	err = guests_check(d->guests, d->specs, d->n_specs, why);
+	raise_fd_limit(d->specs.n);
+	err = guests_check(d->guests, d->specs.all, d->specs.n, why);
 	if (err == 0)
-		err = guests_start(d->guests, d->specs, d->n_specs, why);
+		err = guests_start(d->guests, d->specs.all, d->specs.n, why);
 	return err;
 }
 
@@ -210,14 +186,14 @@ static void say_whose_sockets(const struct daemon *d)
 {
 	unsigned n_clients = 0;
 
-	for (unsigned i = 0; i < d->n_specs; i++)
-		n_clients += d->specs[i].client;
-	if (n_clients > 0 && n_clients < d->n_specs)
+	for (unsigned i = 0; i < d->specs.n; i++)
+		n_clients += d->specs.all[i].client;
+	if (n_clients > 0 && n_clients < d->specs.n)
 		LOG(NOTICE,
 			"%u sockets are the front-ends', to which it connects, the others its "
 			"own; one process serves %u guests, or %u in client mode",
 			n_clients, OPTIONS_SOCKETS_MAX, OPTIONS_SOCKETS_MAX_CLIENT);
-	else if (n_clients > 0 || (d->n_specs == 0 && d->opt.client))
+	else if (n_clients > 0 || (d->specs.n == 0 && d->opt.client))
 		LOG(NOTICE,
 			"sockets are the front-ends', to which it connects; one process serves "
 			"at most %u guests so",
@@ -244,8 +220,8 @@ static void say_what_is_served(const struct daemon *d)
 		snprintf(where, sizeof(where), " at %s0", opt->socket_path);
 	if (opt->socket_count > 1 && opt->n_guests == 0)
 		snprintf(range, sizeof(range), "..%u", opt->socket_count - 1);
-	LOG(NOTICE, "serving %u guest%s%s%s from %s%s%s, lcore%s %s polling, %s", d->n_specs,
-		d->n_specs != 1 ? "s" : "", where, range, opt->sources[0],
+	LOG(NOTICE, "serving %u guest%s%s%s from %s%s%s, lcore%s %s polling, %s", d->specs.n,
+		d->specs.n != 1 ? "s" : "", where, range, opt->sources[0],
 		opt->n_sources > 1 ? " and others" : "", opt->drbg ? " through CTR_DRBG" : "",
 		n_workers > 1 ? "s" : "", lcores, budget);
 	say_whose_sockets(d);
@@ -335,7 +311,7 @@ void daemon_end(struct daemon *d)
 	events_destroy(d->events);
 	confine_tick(); /* what was refused at the end */
 	sockets_unlock(&d->lock);
-	free(d->specs);
+	specs_fini(&d->specs);
 	options_fini(&d->opt);
 	*d = (struct daemon){0};
 }

@@ -10,6 +10,7 @@
  */
 
 #include "config/options.h"
+#include "config/spec.h"
 #include "control/control.h"
 #include "eal.h"
 #include "events.h"
@@ -25,9 +26,7 @@ struct daemon {
 	int argc; /* the daemon's own part of the command line */
 	char **argv;
 	struct options opt;
-	struct spec otherwise; /* what a guest has of which nothing is said */
-	struct spec *specs;    /* of the guests to begin with */
-	unsigned n_specs;
+	struct specs specs;	  /* guests that the options ask for */
 	struct sockets_lock lock; /* of their sockets' directories, while it starts */
 	struct eal eal;
 	struct sandbox_report sandbox; /* what it gave up */

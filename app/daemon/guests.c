@@ -121,27 +121,44 @@ static struct worker *least_used(const struct guests *gs)
 
 /* Adding */
 
-static int check_places(unsigned n, struct why *why)
-{
-	if (n <= SPEC_PLACES_MAX)
-		return 0;
-	return why_set(why, -EMFILE,
-		"more guests than one process can serve, which is %d, or %d that it connects to: "
-		"start several, each with its own sockets",
-		OPTIONS_SOCKETS_MAX, OPTIONS_SOCKETS_MAX_CLIENT);
-}
-
 int guests_check(
 	const struct guests *gs, const struct spec *specs, unsigned n_specs, struct why *why)
 {
-	unsigned places = 0;
-	int err;
+	int err = 0;
 
-	for (unsigned i = 0; i < n_specs; i++)
-		places += spec_places(&specs[i]);
-	err = check_places(places, why);
 	for (unsigned i = 0; i < n_specs && err == 0; i++)
 		err = check_lcore(gs, &specs[i], why);
+	return err;
+}
+
+/* A guest of ours has it, until that is removed. */
+static bool has_socket(const struct guests *gs, const char *path)
+{
+	const struct guest *g = gs != NULL ? guest_table_by_path(&gs->table, path) : NULL;
+
+	return g != NULL && !g->spec.client;
+}
+
+int guests_prepare_sockets(const struct guests *gs, const struct spec *specs, unsigned n_specs,
+	const char *more, unsigned wait_s, struct sockets_lock *lock, struct why *why)
+{
+	const char **paths = calloc(n_specs + 1, sizeof(paths[0]));
+	unsigned n = 0;
+	int err = 0;
+
+	if (paths == NULL)
+		return why_set(why, -ENOMEM, "no memory for %u guests", n_specs);
+	for (unsigned i = 0; i < n_specs && err == 0; i++) {
+		if (specs[i].client) /* it is the front-end's */
+			err = sockets_check(specs[i].path, why);
+		else if (!has_socket(gs, specs[i].path))
+			paths[n++] = specs[i].path;
+	}
+	if (more != NULL)
+		paths[n++] = more;
+	if (err == 0)
+		err = sockets_prepare(paths, n, wait_s, lock, why);
+	free(paths);
 	return err;
 }
 
@@ -240,8 +257,11 @@ static int check_one(const struct guests *gs, const struct spec *spec, struct wh
 			g->spec.name, spec->name);
 	for (unsigned i = 0; i < gs->table.n; i++)
 		places += spec_places(&gs->table.all[i]->spec);
-	if (check_places(places, why) != 0)
-		return -EMFILE;
+	if (places > SPEC_PLACES_MAX)
+		return why_set(why, -EMFILE,
+			"more guests than one process can serve, which is %d, or %d that it connects "
+			"to: start several, each with its own sockets",
+			OPTIONS_SOCKETS_MAX, OPTIONS_SOCKETS_MAX_CLIENT);
 	return check_lcore(gs, spec, why);
 }
 
@@ -276,14 +296,11 @@ int guests_add_prepared(
 
 int guests_add(struct guests *gs, const struct spec *spec, bool by_control, struct why *why)
 {
-	const char *path = spec->path;
 	struct sockets_lock lock = {0};
 	int err = check_one(gs, spec, why);
 
-	if (err == 0 && spec->client)
-		err = sockets_check(path, why);
-	else if (err == 0)
-		err = sockets_prepare(&path, 1, 0, &lock, why);
+	if (err == 0)
+		err = guests_prepare_sockets(gs, spec, 1, NULL, 0, &lock, why);
 	if (err != 0)
 		return err;
 	err = guests_add_prepared(gs, spec, by_control, why);

@@ -47,9 +47,22 @@ struct guest_counts guests_count(const struct guests *gs);
 /** What all of them together may have, as last set. */
 const struct limits *guests_limits(const struct guests *gs);
 
-/** Can guests of these specifications be there at the same time, and on these lcores? */
+/** Do the lcores poll that guests of these specifications are to have? @return 0 or -EINVAL */
 int guests_check(
 	const struct guests *gs, const struct spec *specs, unsigned n_specs, struct why *why);
+
+/**
+ * See that guests of these specifications can have their sockets, and make room for those that are
+ * ours, as sockets_check() and sockets_prepare() do; but for those that guests of ours have
+ * already.
+ *
+ * @param gs     NULL: there are no guests yet
+ * @param more   the path of one more socket of ours; NULL: none
+ * @param lock   set to what sockets_unlock() takes, when the guests were added
+ * @return       as sockets_check() and sockets_prepare(); -ENOMEM
+ */
+int guests_prepare_sockets(const struct guests *gs, const struct spec *specs, unsigned n_specs,
+	const char *more, unsigned wait_s, struct sockets_lock *lock, struct why *why);
 
 /**
  * Add the first guests. They have their shares at once.

@@ -5,7 +5,6 @@
  */
 
 #include "config/config.h"
-#include "config/specs.h"
 #include "daemon.h"
 #include "eal.h"
 
@@ -78,7 +77,7 @@ static void say(const struct why *why, const char *more)
 
 static int check_config(struct daemon *d, struct why *why)
 {
-	int err = specs_make(&d->opt, &d->specs, &d->n_specs, why);
+	int err = specs_make(&d->opt, &d->specs, why);
 
 	if (err == 0)
 		err = config_print(&d->opt, stdout);

@@ -170,9 +170,9 @@ static void start(uint8_t how)
 	limits = (struct limits){BUDGET_UNLIMITED, BUDGET_UNLIMITED};
 	table.n = 1;
 	table.all[0] = &known[0];
-	daemon_of_all.otherwise =
+	daemon_of_all.specs.otherwise =
 		(struct spec){.weight = 1, .lcore = SPEC_ANY_LCORE, .cap = BUDGET_UNLIMITED};
-	known[0].spec = daemon_of_all.otherwise;
+	known[0].spec = daemon_of_all.specs.otherwise;
 	strcpy(known[0].spec.name, "a");
 	strcpy(known[0].spec.path, "/a");
 }

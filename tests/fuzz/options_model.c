@@ -7,6 +7,7 @@
 
 void options_model_check(const struct options *opt)
 {
+	const struct spec otherwise = {.weight = 1};
 	struct spec spec;
 
 	if (opt->socket_path != NULL)
@@ -32,7 +33,7 @@ void options_model_check(const struct options *opt)
 	FUZZ_CHECK((opt->socket_mode & ~07777u) == 0);
 	FUZZ_CHECK(opt->n_lcores <= OPTIONS_LCORES_MAX);
 	for (unsigned i = 0; i < opt->socket_count; i += 1 + opt->socket_count / 4) {
-		if (spec_of_socket(opt, i, (gid_t)-1, &spec) != 0)
+		if (spec_of_socket(opt, &otherwise, i, &spec) != 0)
 			continue;
 		FUZZ_CHECK(spec_name_is_valid(spec.name));
 		FUZZ_CHECK(strlen(spec.path) < sizeof(spec.path));

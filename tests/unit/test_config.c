@@ -4,7 +4,6 @@
 
 #include "budget.h"
 #include "config/spec.h"
-#include "config/specs.h"
 #include "directory.h"
 
 #include <errno.h>
@@ -121,10 +120,9 @@ static void test_all_keys(void **state)
 
 static void test_guests(void **state)
 {
-	struct spec *specs;
 	struct options opt;
+	struct specs specs;
 	struct why why;
-	unsigned n;
 
 	write_config("[guest vm-1]\n"
 		     "socket = /run/vm1\n"
@@ -142,30 +140,30 @@ static void test_guests(void **state)
 		     "mode = client\n"
 		     "socket = /run/vm2\n");
 	must_load(&opt);
-	assert_int_equal(specs_make(&opt, &specs, &n, &why), 0);
-	assert_int_equal(n, 3);
-	assert_string_equal(specs[0].name, "0");
-	assert_string_equal(specs[0].path, "/run/s0");
-	assert_int_equal(specs[0].burst, 9);
-	assert_string_equal(specs[1].name, "vm-1");
-	assert_string_equal(specs[1].path, "/run/vm1");
-	assert_int_equal(specs[1].weight, 3);
-	assert_int_equal(specs[1].cap, 1000);
-	assert_int_equal(specs[1].burst, 5);
-	assert_int_equal(specs[1].burst_once, 6);
-	assert_int_equal(specs[1].lcore, 2);
-	assert_int_equal(specs[1].mode, 0666);
-	assert_int_equal(specs[1].gid, 77);
-	assert_string_equal(specs[2].name, "vm.2");
-	assert_int_equal(specs[2].weight, 1);
-	assert_false(specs[0].client || specs[1].client);
-	assert_true(specs[2].client);
-	assert_true(specs[2].cap == BUDGET_UNLIMITED);
-	assert_int_equal(specs[2].burst, 9);
-	assert_int_equal(specs[2].lcore, SPEC_ANY_LCORE);
-	assert_int_equal(specs[2].mode, 0600);
-	assert_true(specs[2].gid == (gid_t)-1);
-	free(specs);
+	assert_int_equal(specs_make(&opt, &specs, &why), 0);
+	assert_int_equal(specs.n, 3);
+	assert_string_equal(specs.all[0].name, "0");
+	assert_string_equal(specs.all[0].path, "/run/s0");
+	assert_int_equal(specs.all[0].burst, 9);
+	assert_string_equal(specs.all[1].name, "vm-1");
+	assert_string_equal(specs.all[1].path, "/run/vm1");
+	assert_int_equal(specs.all[1].weight, 3);
+	assert_int_equal(specs.all[1].cap, 1000);
+	assert_int_equal(specs.all[1].burst, 5);
+	assert_int_equal(specs.all[1].burst_once, 6);
+	assert_int_equal(specs.all[1].lcore, 2);
+	assert_int_equal(specs.all[1].mode, 0666);
+	assert_int_equal(specs.all[1].gid, 77);
+	assert_string_equal(specs.all[2].name, "vm.2");
+	assert_int_equal(specs.all[2].weight, 1);
+	assert_false(specs.all[0].client || specs.all[1].client);
+	assert_true(specs.all[2].client);
+	assert_true(specs.all[2].cap == BUDGET_UNLIMITED);
+	assert_int_equal(specs.all[2].burst, 9);
+	assert_int_equal(specs.all[2].lcore, SPEC_ANY_LCORE);
+	assert_int_equal(specs.all[2].mode, 0600);
+	assert_true(specs.all[2].gid == (gid_t)-1);
+	specs_fini(&specs);
 	options_fini(&opt);
 }
 
@@ -301,14 +299,14 @@ static void test_no_file(void **state)
 
 static void assert_guests_refused(const char *text, int expected, const char *what)
 {
-	struct spec *specs = NULL;
 	struct options opt;
+	struct specs specs;
 	struct why why;
-	unsigned n;
 
 	write_config(text);
 	must_load(&opt);
-	assert_int_equal(specs_make(&opt, &specs, &n, &why), expected);
+	assert_int_equal(specs_make(&opt, &specs, &why), expected);
+	specs_fini(&specs);
 	if (strstr(why.text, what) == NULL)
 		fail_msg("'%s' does not say %s", why.text, what);
 	options_fini(&opt);

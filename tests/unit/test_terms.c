@@ -10,8 +10,19 @@
 
 static struct options options(void)
 {
-	return (struct options){.socket_path = "/run/s", .burst = 5, .burst_once = 6};
+	return (struct options){.socket_path = "/run/s"};
 }
+
+/* What a guest has of which nothing is said. */
+static const struct spec otherwise = {
+	.mode = 0640,
+	.gid = 42,
+	.weight = 1,
+	.lcore = SPEC_ANY_LCORE,
+	.cap = BUDGET_UNLIMITED,
+	.burst = 5,
+	.burst_once = 6,
+};
 
 /* Without --guest all have the same. */
 static void test_equal_guests(void **state)
@@ -20,11 +31,10 @@ static void test_equal_guests(void **state)
 	static const char *const paths[] = {"/run/s0", "/run/s1", "/run/s2"};
 	struct options opt = options();
 
-	opt.socket_mode = 0640;
 	for (unsigned i = 0; i < 3; i++) {
 		struct spec spec;
 
-		assert_int_equal(spec_of_socket(&opt, i, 42, &spec), 0);
+		assert_int_equal(spec_of_socket(&opt, &otherwise, i, &spec), 0);
 		assert_string_equal(spec.name, names[i]);
 		assert_string_equal(spec.path, paths[i]);
 		assert_int_equal(spec.mode, 0640);
@@ -49,7 +59,7 @@ static void test_rules(void **state)
 	for (unsigned i = 0; i < 4; i++) {
 		struct spec spec;
 
-		assert_int_equal(spec_of_socket(&opt, i, 0, &spec), 0);
+		assert_int_equal(spec_of_socket(&opt, &otherwise, i, &spec), 0);
 		assert_int_equal(spec.weight, weights[i]);
 		assert_true(spec.cap == (i == 0 ? BUDGET_UNLIMITED : 99));
 		assert_int_equal(spec.burst, i == 2 ? 50 : 5);
@@ -66,8 +76,8 @@ static void test_long_path(void **state)
 	memset(prefix, 'x', sizeof(prefix));
 	prefix[SOCKETS_PATH_SIZE - 2] = '\0';
 	opt.socket_path = prefix;
-	assert_int_equal(spec_of_socket(&opt, 9, 0, &spec), 0);
-	assert_int_equal(spec_of_socket(&opt, 10, 0, &spec), -ENAMETOOLONG);
+	assert_int_equal(spec_of_socket(&opt, &otherwise, 9, &spec), 0);
+	assert_int_equal(spec_of_socket(&opt, &otherwise, 10, &spec), -ENAMETOOLONG);
 }
 
 static void test_names(void **state)

@@ -9,6 +9,7 @@
 
 #include "config/options.h"
 #include "vhost/sockets.h"
+#include "why.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,13 @@ struct spec {
 	uint64_t burst_once; /* bytes beyond its share, one time */
 };
 
+/** All guests that the options ask for. A zeroed one has none. */
+struct specs {
+	struct spec otherwise; /* what a guest has of which nothing is said */
+	unsigned n;
+	struct spec *all;
+};
+
 /** Places for sockets and connections in rte_vhost's event thread, in a process. */
 #define SPEC_PLACES_MAX 1023
 
@@ -49,9 +57,23 @@ bool spec_name_is_valid(const char *name);
  * The guest of socket number 'index' of --socket-path, which has that number for its name, with the
  * terms of all and those that --guest says.
  *
- * @param gid  of --socket-group
- * @return     0; -ENAMETOOLONG when its path has more bytes than a socket's can have
+ * @param otherwise  what it has of which nothing is said
+ * @return           0; -ENAMETOOLONG when its path has more bytes than a socket's can have
  */
-int spec_of_socket(const struct options *opt, unsigned index, gid_t gid, struct spec *spec);
+int spec_of_socket(
+	const struct options *opt, const struct spec *otherwise, unsigned index, struct spec *spec);
+
+/**
+ * The guests of --socket-path, and those with a section of their own. Groups are looked for in the
+ * system; no socket is touched. Context: MAIN.
+ *
+ * @param opt    that options_check() found well
+ * @param specs  specs_fini() it, whatever the result
+ * @return       0; -EMFILE for more than one process can serve; -EEXIST for two of one name or with
+ *               one socket; -ENAMETOOLONG; -ENOENT for a group that is not there; -ENOMEM
+ */
+int specs_make(const struct options *opt, struct specs *specs, struct why *why);
+
+void specs_fini(struct specs *specs);
 
 #endif

@@ -73,7 +73,7 @@ static int read_spec(const struct task *t, struct spec *spec)
 	const char *name, *path;
 	int err = request_string(t->r, "name", &name, t->why);
 
-	*spec = t->d->otherwise;
+	*spec = t->d->specs.otherwise;
 	if (err == 0)
 		err = request_string(t->r, "socket", &path, t->why);
 	if (err == 0)

@@ -3,7 +3,7 @@
 
 #include "config/config.h"
 #include "config/settings.h"
-#include "config/specs.h"
+#include "config/spec.h"
 #include "log.h"
 
 #include <errno.h>
@@ -14,8 +14,7 @@
 /* What is to be: read, but not yet true. */
 struct plan {
 	struct options opt;
-	struct spec *specs;
-	unsigned n_specs;
+	struct specs specs;
 	struct sockets_lock lock;
 };
 
@@ -42,9 +41,9 @@ static bool is_of(const struct spec *spec, const struct guest *g)
 
 static const struct spec *find_spec(const struct plan *p, const struct guest *g)
 {
-	for (unsigned i = 0; i < p->n_specs; i++)
-		if (is_of(&p->specs[i], g))
-			return &p->specs[i];
+	for (unsigned i = 0; i < p->specs.n; i++)
+		if (is_of(&p->specs.all[i], g))
+			return &p->specs.all[i];
 	return NULL;
 }
 
@@ -59,10 +58,10 @@ static struct guest *find_guest(const struct guest_table *t, const struct spec *
 static int check_others(const struct daemon *d, const struct plan *p, struct why *why)
 {
 	const struct guest_table *t = guests_table(d->guests);
-	unsigned n = p->n_specs, places = 0;
+	unsigned n = p->specs.n, places = 0;
 
-	for (unsigned k = 0; k < p->n_specs; k++)
-		places += spec_places(&p->specs[k]);
+	for (unsigned k = 0; k < p->specs.n; k++)
+		places += spec_places(&p->specs.all[k]);
 	for (unsigned i = 0; i < t->n; i++) {
 		const struct spec *other = &t->all[i]->spec;
 
@@ -70,9 +69,9 @@ static int check_others(const struct daemon *d, const struct plan *p, struct why
 			continue;
 		n++;
 		places += spec_places(other);
-		for (unsigned k = 0; k < p->n_specs; k++)
-			if (strcmp(p->specs[k].name, other->name) == 0 ||
-				strcmp(p->specs[k].path, other->path) == 0)
+		for (unsigned k = 0; k < p->specs.n; k++)
+			if (strcmp(p->specs.all[k].name, other->name) == 0 ||
+				strcmp(p->specs.all[k].path, other->path) == 0)
 				return why_set(why, -EEXIST,
 					"guest %s, on %s, was added over the control socket, and is "
 					"now in the configuration, too: remove it there first",
@@ -86,42 +85,13 @@ static int check_others(const struct daemon *d, const struct plan *p, struct why
 	return 0;
 }
 
-/* A guest of ours has it, until it is removed. */
-static bool is_ours(const struct guest_table *t, const char *path)
-{
-	const struct guest *g = guest_table_by_path(t, path);
-
-	return g != NULL && !g->spec.client;
-}
-
-/* The sockets of new guests, but for those that we have already. */
-static int prepare_sockets(const struct daemon *d, struct plan *p, struct why *why)
-{
-	const struct guest_table *t = guests_table(d->guests);
-	const char **paths = calloc(p->n_specs + 1, sizeof(paths[0]));
-	unsigned n = 0;
-	int err = 0;
-
-	if (paths == NULL)
-		return why_set(why, -ENOMEM, "no memory for %u guests", p->n_specs);
-	for (unsigned i = 0; i < p->n_specs; i++)
-		if (p->specs[i].client)
-			err = err == 0 ? sockets_check(p->specs[i].path, why) : err;
-		else if (!is_ours(t, p->specs[i].path))
-			paths[n++] = p->specs[i].path;
-	if (err == 0)
-		err = sockets_prepare(paths, n, 0, &p->lock, why);
-	free(paths);
-	return err;
-}
-
 /* Sockets of new guests, and of those whose rights change. */
 static int check_rights(const struct daemon *d, const struct plan *p, struct why *why)
 {
 	int err = 0;
 
-	for (unsigned i = 0; i < p->n_specs && err == 0; i++) {
-		const struct spec *spec = &p->specs[i];
+	for (unsigned i = 0; i < p->specs.n && err == 0; i++) {
+		const struct spec *spec = &p->specs.all[i];
 		const struct guest *g = find_guest(guests_table(d->guests), spec);
 
 		if (spec->client)
@@ -142,15 +112,16 @@ static int make_plan(const struct daemon *d, struct plan *p, struct why *why)
 		return why_set(why, -ESHUTDOWN, "the daemon is being drained: no guest may come");
 	if (config_load(d->argc, d->argv, &p->opt, why) != OPTIONS_RUN)
 		return -EINVAL;
-	err = specs_make(&p->opt, &p->specs, &p->n_specs, why);
+	err = specs_make(&p->opt, &p->specs, why);
 	if (err == 0)
-		err = guests_check(d->guests, p->specs, p->n_specs, why);
+		err = guests_check(d->guests, p->specs.all, p->specs.n, why);
 	if (err == 0)
 		err = check_others(d, p, why);
 	if (err == 0)
 		err = check_rights(d, p, why);
 	if (err == 0)
-		err = prepare_sockets(d, p, why);
+		err = guests_prepare_sockets(
+			d->guests, p->specs.all, p->specs.n, NULL, 0, &p->lock, why);
 	return err;
 }
 
@@ -167,41 +138,30 @@ static void remove_guests(struct daemon *d, const struct plan *p)
 
 static void add_and_change_guests(struct daemon *d, const struct plan *p)
 {
-	for (unsigned i = 0; i < p->n_specs; i++) {
-		struct guest *g = find_guest(guests_table(d->guests), &p->specs[i]);
+	for (unsigned i = 0; i < p->specs.n; i++) {
+		struct guest *g = find_guest(guests_table(d->guests), &p->specs.all[i]);
 		struct why why;
 		int err;
 
 		if (g != NULL)
-			err = guests_change(d->guests, g, &p->specs[i], &why);
+			err = guests_change(d->guests, g, &p->specs.all[i], &why);
 		else
-			err = guests_add_prepared(d->guests, &p->specs[i], false, &why);
+			err = guests_add_prepared(d->guests, &p->specs.all[i], false, &why);
 		if (err != 0)
 			LOG(ERR, "reading the configuration again: %s", why.text);
 	}
 }
 
-/* What others refer to stays where it is; what may change is copied. */
+/* What others refer to stays as it is; what may change, they have of their own, and are told. */
 static void take_over(struct daemon *d, const struct plan *p)
 {
 	const struct limits limits = {p->opt.max_bytes, p->opt.max_requests};
-	struct options *opt = &d->opt;
-	struct why why;
 
 	guests_limit(d->guests, &limits);
-	opt->max_bytes = p->opt.max_bytes;
-	opt->max_requests = p->opt.max_requests;
-	opt->burst = p->opt.burst;
-	opt->burst_once = p->opt.burst_once;
-	opt->client = p->opt.client;
-	opt->socket_mode = p->opt.socket_mode;
-	opt->socket_group =
-		p->opt.socket_group != NULL ? options_keep(opt, p->opt.socket_group) : NULL;
-	(void)specs_default(&p->opt, &d->otherwise, &why); /* it was found before */
-	opt->reseed_s = p->opt.reseed_s;
-	service_set_reseed_time(d->service, opt->reseed_s);
-	opt->log_level = p->opt.log_level;
-	log_set_level(opt->log_level);
+	d->specs.otherwise = p->specs.otherwise;
+	service_set_reseed_time(d->service, p->opt.reseed_s);
+	d->opt.log_level = p->opt.log_level;
+	log_set_level(p->opt.log_level);
 }
 
 int reload(struct daemon *d, struct why *why)
@@ -220,7 +180,7 @@ int reload(struct daemon *d, struct why *why)
 		LOG(NOTICE, "read %s again: %u guests", d->opt.config, guests_table(d->guests)->n);
 	}
 	sockets_unlock(&p->lock);
-	free(p->specs);
+	specs_fini(&p->specs);
 	options_fini(&p->opt);
 	free(p);
 	return err;

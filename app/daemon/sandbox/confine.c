@@ -55,7 +55,7 @@ int confine_begin(struct daemon *d, struct why *why)
 	int err = 0;
 
 	if (d->opt.sandbox.user != NULL)
-		err = user_find(d->opt.sandbox.user, d->otherwise.gid, &user, why);
+		err = user_find(d->opt.sandbox.user, d->specs.otherwise.gid, &user, why);
 	return err != 0 ? err : sandbox_begin(&d->opt.sandbox, &d->sandbox, why);
 }
 
@@ -72,8 +72,8 @@ static int give_sockets(const struct daemon *d, struct why *why)
 {
 	int err = 0;
 
-	for (unsigned i = 0; i < d->n_specs && err == 0; i++) {
-		const struct spec *spec = &d->specs[i];
+	for (unsigned i = 0; i < d->specs.n && err == 0; i++) {
+		const struct spec *spec = &d->specs.all[i];
 
 		if (!spec->client)
 			err = give_socket(
@@ -110,14 +110,14 @@ int confine(struct daemon *d, struct why *why)
 	int err = changes ? give_sockets(d, why) : 0;
 
 	landlock_open(&files);
-	files_allow(&files, &d->opt, d->specs, d->n_specs, changes ? user.uid : geteuid());
+	files_allow(&files, &d->opt, d->specs.all, d->specs.n, changes ? user.uid : geteuid());
 	if (err == 0)
 		err = sandbox_enter(&cfg, &d->sandbox, why);
 	landlock_close(&files);
 	if (err != 0)
 		return err;
 	say(&d->sandbox);
-	files_warn(&d->opt, d->specs, d->n_specs);
+	files_warn(&d->opt, d->specs.all, d->specs.n);
 	return 0;
 }
 
