@@ -22,9 +22,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Socket, connection (twice), kick, call, error, up to eight regions; and the process's own. */
-#define FDS_PER_GUEST 14
-#define FDS_OWN	      64
+/* Open files that the process needs without any guests. */
+#define FDS_OWN 64
 
 /* How often MAIN looks at what cannot be told to it. */
 #define TICK_NS UINT64_C(500000000)
@@ -55,16 +54,14 @@ int daemon_prepare(struct daemon *d, struct why *why)
 
 static rlim_t fds_needed(unsigned n_guests)
 {
-	return (rlim_t)n_guests * FDS_PER_GUEST + FDS_OWN;
+	return (rlim_t)n_guests * FD_LIMIT_PER_GUEST + FDS_OWN;
 }
 
 /* For all that may come; a word about those who are there. */
 static void raise_fd_limit(unsigned n_guests)
 {
-	rlim_t need = fds_needed(n_guests), got = fd_limit_raise(fds_needed(OPTIONS_SOCKETS_MAX));
+	rlim_t need = fds_needed(n_guests), got = fd_limit_raise(fds_needed(GUESTS_MAX));
 
-	if (n_guests > OPTIONS_SOCKETS_MAX)
-		got = fd_limit_raise(need);
 	if (got < need)
 		LOG(WARNING,
 			"%u guests may need %ju open files, the limit is %ju: raise it (ulimit -n, or "

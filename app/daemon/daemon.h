@@ -26,7 +26,7 @@ struct daemon {
 	int argc; /* the daemon's own part of the command line */
 	char **argv;
 	struct options opt;
-	struct specs specs;	  /* guests that the options ask for */
+	struct specs specs;	  /* guests to begin with; and what one that comes later has */
 	struct sockets_lock lock; /* of their sockets' directories, while it starts */
 	struct eal eal;
 	struct sandbox_report sandbox; /* what it gave up */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -197,6 +198,63 @@ static void test_bad_file(void **state)
 	client_must_not(r->control, "bad-request", "conf", "{\"command\": \"reload\"}");
 	honest_check(&r->honest);
 	honest_stop(&r->honest);
+}
+
+/* Let it open one more file, and no more. @return the limit before */
+static struct rlimit leave_one_fd(const struct daemon *d)
+{
+	struct rlimit before, limit;
+	char path[64], target[64];
+
+	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, NULL, &before), 0);
+	limit = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	do
+		snprintf(path, sizeof(path), "/proc/%d/fd/%u", (int)d->pid,
+			(unsigned)limit.rlim_cur++);
+	while (readlink(path, target, sizeof(target)) > 0);
+	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, &limit, NULL), 0);
+	return before;
+}
+
+/* Nor of one for which there are not descriptors enough; but who is to go can. */
+static void test_no_descriptors(void **state)
+{
+	struct reload *r = *state;
+	struct rlimit before;
+
+	write_config(r, "", "abc", "");
+	start(r, NULL);
+	honest_start(&r->honest, r->path[0]);
+	before = leave_one_fd(&r->daemon);
+	write_config(r, "", "ab", "weight = 3\n");
+	hang_up(r, "again: 2 guests");
+	(void)leave_one_fd(&r->daemon);
+	write_config(r, "", "acd", "weight = 7\n");
+	hang_up(r, "nothing has changed: 2 new guests need 16 open files");
+	assert_int_equal(prlimit(r->daemon.pid, RLIMIT_NOFILE, &before, NULL), 0);
+	assert_guests(r, "ab");
+	assert_int_equal(number_of(r, "a", "weight"), 3);
+	hang_up(r, "again: 3 guests");
+	assert_guests(r, "acd");
+	assert_int_equal(number_of(r, "a", "weight"), 7);
+	honest_check(&r->honest);
+	honest_stop(&r->honest);
+}
+
+/* Who starts with few guests can open as many files as 1023 of them need, if that is allowed. */
+static void test_room_to_grow(void **state)
+{
+	struct reload *r = *state;
+	struct rlimit own, few, got;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &own), 0);
+	few = (struct rlimit){.rlim_cur = 256, .rlim_max = own.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	write_config(r, "", "a", "");
+	start(r, NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &own), 0);
+	assert_int_equal(prlimit(r->daemon.pid, RLIMIT_NOFILE, NULL, &got), 0);
+	assert_true(got.rlim_cur >= 64 + 1023 * 14 || got.rlim_cur == got.rlim_max);
 }
 
 /* Nor of one that asks for what this process may not do. */
@@ -389,6 +447,8 @@ int main(void)
 		RELOAD_TEST(test_guests_of_a_file),
 		RELOAD_TEST(test_good_file),
 		RELOAD_TEST(test_bad_file),
+		RELOAD_TEST(test_no_descriptors),
+		RELOAD_TEST(test_room_to_grow),
 		RELOAD_TEST(test_group_of_others),
 		RELOAD_TEST(test_what_stays),
 		RELOAD_TEST(test_command_line_wins),

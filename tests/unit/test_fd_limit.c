@@ -4,6 +4,7 @@
 
 #include "unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,12 +85,40 @@ static void test_beyond_the_hard_limit(void **state)
 	assert_int_equal(raise_from(before, (rlim_t)1 << 40, true), 300);
 }
 
+/* In a child that may open few files: some can be kept, others are there; or none is kept. */
+static void test_reserve(void **state)
+{
+	const struct rlimit few = {.rlim_cur = 32, .rlim_max = 32};
+	struct fd_reserve all, some;
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		bool good = setrlimit(RLIMIT_NOFILE, &few) == 0;
+
+		for (unsigned i = 0; i < 3; i++) {
+			good = good && fd_reserve(32, &all) == -EMFILE && all.n == 0;
+			good = good && !fd_limit_is_reached();
+			good = good && fd_reserve(16, &some) == 0 && some.n == 16;
+			good = good && fd_reserve(16, &all) == -EMFILE;
+			fd_release(&some);
+			fd_release(&all);
+		}
+		_exit(good ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_enough_already),
 		cmocka_unit_test(test_below_the_hard_limit),
 		cmocka_unit_test(test_beyond_the_hard_limit),
+		cmocka_unit_test(test_reserve),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "config/settings.h"
 #include "config/spec.h"
+#include "fd_limit.h"
 #include "log.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ struct plan {
 	struct options opt;
 	struct specs specs;
 	struct sockets_lock lock;
+	struct fd_reserve fds; /* for guests that come */
 };
 
 /* Options that only a new start can change. */
@@ -104,6 +106,26 @@ static int check_rights(const struct daemon *d, const struct plan *p, struct why
 	return err;
 }
 
+/* The sockets of new guests; and a front-end may come meanwhile, and would have them. */
+static int reserve_fds(const struct daemon *d, struct plan *p, struct why *why)
+{
+	unsigned n_new = 0, n;
+	int err;
+
+	for (unsigned i = 0; i < p->specs.n; i++)
+		n_new += find_guest(guests_table(d->guests), &p->specs.all[i]) == NULL;
+	if (n_new == 0)
+		return 0;
+	n = n_new + FD_LIMIT_PER_GUEST;
+	err = fd_reserve(n, &p->fds);
+	if (err == 0)
+		return 0;
+	return why_set(why, err,
+		"%u new guest%s need%s %u open files: %s; raise the limit (prlimit, or LimitNOFILE "
+		"in a systemd unit)",
+		n_new, n_new > 1 ? "s" : "", n_new > 1 ? "" : "s", n, strerror(-err));
+}
+
 static int make_plan(const struct daemon *d, struct plan *p, struct why *why)
 {
 	int err;
@@ -122,6 +144,8 @@ static int make_plan(const struct daemon *d, struct plan *p, struct why *why)
 	if (err == 0)
 		err = guests_prepare_sockets(
 			d->guests, p->specs.all, p->specs.n, NULL, 0, &p->lock, why);
+	if (err == 0)
+		err = reserve_fds(d, p, why);
 	return err;
 }
 
@@ -174,11 +198,13 @@ int reload(struct daemon *d, struct why *why)
 	err = make_plan(d, p, why);
 	if (err == 0) {
 		remove_guests(d, p);
+		fd_release(&p->fds);
 		add_and_change_guests(d, p);
 		take_over(d, p);
 		say_what_stays(&d->opt, &p->opt);
 		LOG(NOTICE, "read %s again: %u guests", d->opt.config, guests_table(d->guests)->n);
 	}
+	fd_release(&p->fds);
 	sockets_unlock(&p->lock);
 	specs_fini(&p->specs);
 	options_fini(&p->opt);
