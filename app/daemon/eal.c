@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -108,6 +109,22 @@ static int init_eal(int argc, char **argv, struct why *why)
 	if (rte_eal_init(argc, argv) >= 0)
 		return 0;
 	return why_set(why, -rte_errno, "the EAL did not start: %s", strerror(rte_errno));
+}
+
+/* As the configuration file says. */
+static int init_by_file(const struct options *opt, char *program, struct why *why)
+{
+	static char *argv[OPTIONS_EAL_WORDS_MAX + 2]; /* the EAL may refer to them later */
+	char *rest = strdup(opt->eal_options), *word;
+	int argc = 0;
+
+	if (rest == NULL)
+		return why_set(why, -ENOMEM, "no memory for eal-options");
+	argv[argc++] = program;
+	while ((word = strsep(&rest, " \t")) != NULL)
+		if (word[0] != '\0')
+			argv[argc++] = word;
+	return init_eal(argc, argv, why);
 }
 
 /*
@@ -210,7 +227,7 @@ static void place_helpers(const cpu_set_t *cpus, struct eal *eal)
 int eal_start(
 	const struct options *opt, int eal_argc, char **eal_argv, struct eal *eal, struct why *why)
 {
-	bool worked_out = eal_argc == 0;
+	bool worked_out = eal_argc == 0 && opt->eal_options == NULL;
 	cpu_set_t cpus;
 	int err;
 
@@ -222,6 +239,8 @@ int eal_start(
 	log_setup(opt->log_level);
 	if (worked_out)
 		err = init_worked_out(opt, &cpus, eal_argv[0], eal, why);
+	else if (eal_argc == 0)
+		err = init_by_file(opt, eal_argv[0], why);
 	else
 		err = init_eal(eal_argc, eal_argv, why);
 	if (err != 0)

@@ -25,7 +25,7 @@ struct eal {
  * Start the EAL.
  *
  * @param eal_argc, eal_argv  the user's EAL options, eal_argv[0] being the program; eal_argc 0:
- *                            work them out
+ *                            take those of 'opt', or work them out
  * @return                    0 or a negative errno
  * Context: MAIN, once.
  */

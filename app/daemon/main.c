@@ -8,54 +8,10 @@
 #include "daemon.h"
 #include "eal.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* As many words as the file's eal-options can have, and the program's name. */
-#define EAL_WORDS_MAX 64
-
-/* The EAL's part of the command line; argc 0: there is none. */
-struct eal_words {
-	int argc;
-	char **argv;
-	char *in_file[EAL_WORDS_MAX + 1];
-};
-
-/* Split "EAL options -- options" at the separator. */
-static void split_command_line(int argc, char **argv, struct daemon *d, struct eal_words *eal)
-{
-	int separator = options_find_separator(argc, argv);
-
-	d->argc = argc - separator;
-	d->argv = argv + separator;
-	eal->argc = separator;
-	eal->argv = argv;
-	/* getopt wants a program's name before the options. */
-	argv[separator] = argv[0];
-}
-
-/* Those of the file count when the command line has none. */
-static int take_eal_options(struct daemon *d, struct eal_words *eal, struct why *why)
-{
-	char *rest, *word;
-
-	if (eal->argc > 0 || d->opt.eal_options == NULL)
-		return 0;
-	rest = (char *)options_keep(&d->opt, d->opt.eal_options);
-	eal->in_file[eal->argc++] = eal->argv[0];
-	eal->argv = eal->in_file;
-	while (rest != NULL && (word = strsep(&rest, " \t")) != NULL) {
-		if (word[0] == '\0')
-			continue;
-		if (eal->argc == EAL_WORDS_MAX)
-			return why_set(
-				why, -1, "eal-options has more than %d words", EAL_WORDS_MAX - 1);
-		eal->in_file[eal->argc++] = word;
-	}
-	return 0;
-}
 
 /* Before the first thread, so that all have it and only MAIN gets them. */
 static void block_signals(sigset_t *signals, bool take_sighup)
@@ -79,14 +35,15 @@ static int check_config(struct daemon *d, struct why *why)
 {
 	int err = specs_make(&d->opt, &d->specs, why);
 
-	if (err == 0)
-		err = config_print(&d->opt, stdout);
-	else
+	if (err == 0 && config_print(&d->opt, stdout) != 0)
+		err = why_set(why, -EIO, "cannot write the configuration to stdout");
+	if (err != 0)
 		say(why, "");
 	return err == 0 ? EXIT_SUCCESS : 2;
 }
 
-static int serve(struct daemon *d, const struct eal_words *eal)
+/* @param eal_argc, eal_argv  as eal_start() takes them */
+static int serve(struct daemon *d, int eal_argc, char **eal_argv)
 {
 	struct why why = {""};
 	sigset_t signals;
@@ -97,7 +54,7 @@ static int serve(struct daemon *d, const struct eal_words *eal)
 	block_signals(&signals, d->opt.config != NULL || getenv("NOTIFY_SOCKET") != NULL);
 	err = daemon_prepare(d, &why);
 	if (err == 0)
-		err = eal_start(&d->opt, eal->argc, eal->argv, &d->eal, &why);
+		err = eal_start(&d->opt, eal_argc, eal_argv, &d->eal, &why);
 	if (err == 0) {
 		err = daemon_serve(d, &signals, &why);
 		daemon_end(d);
@@ -110,18 +67,16 @@ static int serve(struct daemon *d, const struct eal_words *eal)
 
 int main(int argc, char **argv)
 {
+	int separator = options_find_separator(argc, argv), status = 2;
 	static struct daemon d;
-	static struct eal_words eal;
 	struct why why = {""};
-	int status = 2;
 
-	split_command_line(argc, argv, &d, &eal);
+	d.argc = argc - separator;
+	d.argv = argv + separator;
+	d.argv[0] = argv[0]; /* getopt wants the program's name there */
 	switch (config_load(d.argc, d.argv, &d.opt, &why)) {
 	case OPTIONS_RUN:
-		if (take_eal_options(&d, &eal, &why) != 0)
-			say(&why, "");
-		else
-			status = d.opt.check_config ? check_config(&d, &why) : serve(&d, &eal);
+		status = d.opt.check_config ? check_config(&d, &why) : serve(&d, separator, argv);
 		break;
 	case OPTIONS_EXIT:
 		status = EXIT_SUCCESS;

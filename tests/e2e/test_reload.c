@@ -433,6 +433,13 @@ static void test_check_config(void **state)
 	free(first);
 	free(second);
 	assert_false(socket_answers(r->control));
+	/* Where it cannot be written. */
+	(void)unlink(d->out);
+	assert_int_equal(symlink("/dev/full", d->out), 0);
+	daemon_run(d, (const char *[]){"--check-config", "--config", r->config, NULL});
+	assert_int_equal(daemon_wait(d, LIVENESS_MS), 2);
+	assert_true(daemon_said(d, "cannot write"));
+	(void)unlink(d->out);
 	write_config(r, "max-bytes = -1\n", "ab", "");
 	daemon_run(d, (const char *[]){"--check-config", "--config", r->config, NULL});
 	assert_int_equal(daemon_wait(d, LIVENESS_MS), 2);

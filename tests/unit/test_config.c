@@ -228,6 +228,7 @@ static void assert_refused(const char *text, const char *where, const char *what
 static void test_refusals(void **state)
 {
 	char long_line[512] = "[daemon]\nfilename = /", *end = long_line + strlen(long_line);
+	char words[256] = "[daemon]\nsocket-path = /s\neal-options =";
 
 	assert_refused("[daemon]\nperiod = 0\n", "f.conf:2: [daemon] period '0'", "4294967295");
 	assert_refused("[daemon]\n\n\nmax-bytes = x\n", "f.conf:4: [daemon] max-bytes 'x'", "64k");
@@ -271,6 +272,9 @@ static void test_refusals(void **state)
 	memset(end, 'x', 200);
 	strcpy(end + 200, "\n");
 	assert_refused(long_line, "f.conf:2", "bytes");
+	for (unsigned i = 0; i < OPTIONS_EAL_WORDS_MAX + 1; i++)
+		strcat(words, " x");
+	assert_refused(words, "f.conf:3: [daemon] eal-options", "63 words");
 	/* The first thing that is wrong is said. */
 	assert_refused("[daemon]\nperiod = 0\nspeed = 1\nx\n", "f.conf:2", "period");
 }
@@ -366,9 +370,13 @@ static void assert_round_trip(const char *text)
 
 static void test_round_trip(void **state)
 {
+	char words[256] = "[daemon]\nsocket-path = /s\neal-options =";
 	struct options opt;
 	char text[8192];
 
+	for (unsigned i = 0; i < OPTIONS_EAL_WORDS_MAX; i++)
+		strcat(words, " x");
+	assert_round_trip(words);
 	assert_round_trip("[daemon]\nsocket-path = /s\n");
 	assert_round_trip("[daemon]\ncontrol-socket = /c\nsource-entropy = 0.1\nlcores = 1-3\n");
 	assert_round_trip(

@@ -184,13 +184,15 @@ static int take(void *arg, const char *section, const char *key, const char *val
 	struct reader *r = arg;
 	struct why reason;
 
-	if (r->err == 0 && r->table == NULL)
+	if (r->err != 0)
+		return 0;
+	if (r->table == NULL) {
 		r->err = why_set(r->why, -EINVAL,
 			"%s:%u: what comes before the first section belongs to none: begin with "
 			"[daemon]",
 			r->path, r->line);
-	if (r->err != 0)
 		return 0;
+	}
 	r->err = set(r, key, value != NULL ? value : "", &reason);
 	if (r->err != 0)
 		why_set(r->why, r->err, "%s:%u: [%s] %s %s", r->path, r->line, r->section, key,
@@ -220,20 +222,11 @@ static int read_all(struct reader *r)
 
 int config_read_stream(FILE *file, const char *path, struct options *opt, struct why *why)
 {
-	struct reader *r = calloc(1, sizeof(*r));
-	int err;
+	struct reader r = {
+		.path = path, .file = file, .opt = opt, .why = why, .on_line = opt->given};
 
-	if (r == NULL)
-		return why_set(why, -ENOMEM, "no memory to read %s", path);
-	options_init(&r->ignored);
-	r->on_line = opt->given;
-	r->path = path;
-	r->file = file;
-	r->opt = opt;
-	r->why = why;
-	err = read_all(r);
-	free(r);
-	return err;
+	options_init(&r.ignored);
+	return read_all(&r);
 }
 
 int config_read(const char *path, struct options *opt, struct why *why)

@@ -21,6 +21,9 @@
 
 #define OPTIONS_SOURCES_MAX 8
 
+/** Words of eal-options. */
+#define OPTIONS_EAL_WORDS_MAX 63
+
 /**
  * rte_vhost serves this many guests in a process: see README, "Limits". In server mode each needs
  * two places in its event thread, in client mode one.

@@ -245,31 +245,23 @@ void setting_print_all(const struct setting_table *t, const void *object, FILE *
 	}
 }
 
-/* What would be printed, the caller's to free(); NULL: no memory. */
-static char *printed(const struct setting *s, const void *object)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
-
-	if (file == NULL)
-		return NULL;
-	s->print(s, object, file);
-	fclose(file);
-	return text;
-}
-
 bool setting_is_same(const struct setting *s, const void *a, const void *b)
 {
-	char *text_a, *text_b;
+	char *text = NULL;
+	size_t size, half;
+	FILE *file;
 	bool same;
 
 	if (s->print == NULL)
 		return true;
-	text_a = printed(s, a);
-	text_b = printed(s, b);
-	same = text_a != NULL && text_b != NULL && strcmp(text_a, text_b) == 0;
-	free(text_a);
-	free(text_b);
+	file = open_memstream(&text, &size);
+	if (file == NULL)
+		return false;
+	s->print(s, a, file);
+	fflush(file);
+	half = size;
+	s->print(s, b, file);
+	same = fclose(file) == 0 && size == 2 * half && memcmp(text, text + half, half) == 0;
+	free(text);
 	return same;
 }

@@ -82,6 +82,21 @@ static void print_lcores(const struct setting *s, const void *options, FILE *fil
 		fprintf(file, "%u%c", opt->lcores[i], i + 1 < opt->n_lcores ? ',' : '\n');
 }
 
+static int set_eal_options(
+	const struct setting *s, void *options, const char *value, struct why *why)
+{
+	const char *rest = value + strspn(value, " \t");
+	unsigned n = 0;
+
+	for (; *rest != '\0'; n++) {
+		rest += strcspn(rest, " \t");
+		rest += strspn(rest, " \t");
+	}
+	if (n > OPTIONS_EAL_WORDS_MAX)
+		return why_set(why, -EINVAL, "has more than %d words", OPTIONS_EAL_WORDS_MAX);
+	return setting_text(s, options, value, why);
+}
+
 static int set_log_level(const struct setting *s, void *options, const char *value, struct why *why)
 {
 	if (names_find_log_level(value, &((struct options *)options)->log_level) != 0)
@@ -244,7 +259,8 @@ static const struct setting rows[] = {
 		"line says wins; SIGHUP reads it again (none)"},
 	{"check-config", FLAG(check_config), .line_only = true, .help =
 		"check all that, print it as such a file, and end"},
-	{"eal-options", TEXT(eal_options), .what = "options such as -l 0,1 --in-memory",
+	{"eal-options", .set = set_eal_options, .print = setting_print_text, AT(eal_options),
+		.what = "options such as -l 0,1 --in-memory",
 		.otherwise = "worked out, or those before --"},
 	{"log-level", .set = set_log_level, .print = print_log_level,
 		.live = true, .takes = "LEVEL", .help =
