@@ -114,13 +114,16 @@ static int init_eal(int argc, char **argv, struct why *why)
 /* As the configuration file says. */
 static int init_by_file(const struct options *opt, char *program, struct why *why)
 {
-	static char *argv[OPTIONS_EAL_WORDS_MAX + 2]; /* the EAL may refer to them later */
-	char *rest = strdup(opt->eal_options), *word;
+	/* The EAL may refer to them later. */
+	static char *argv[OPTIONS_EAL_WORDS_MAX + 2], *words;
+	char *rest, *word;
 	int argc = 0;
 
-	if (rest == NULL)
+	words = strdup(opt->eal_options);
+	if (words == NULL)
 		return why_set(why, -ENOMEM, "no memory for eal-options");
 	argv[argc++] = program;
+	rest = words;
 	while ((word = strsep(&rest, " \t")) != NULL)
 		if (word[0] != '\0')
 			argv[argc++] = word;
