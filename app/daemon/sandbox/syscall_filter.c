@@ -19,6 +19,10 @@
 #define PR_SET_VMA 0x53564d41
 #endif
 
+/* Twice what a filter takes while it is made. */
+#define FILTER_BLOCKS	   16
+#define FILTER_BLOCK_BYTES 32768
+
 struct syscall_filter {
 	enum syscall_filter_kind kind;
 	struct sock_fprog prog;
@@ -206,11 +210,27 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *prog)
 	return err;
 }
 
+/*
+ * libseccomp (2.5.4) does not bear it when memory runs out while it makes the program: it may never
+ * return, or leave rules out. So it begins when there is enough.
+ */
+static bool is_there_memory(void)
+{
+	void *block[FILTER_BLOCKS];
+	unsigned n = 0;
+
+	while (n < FILTER_BLOCKS && (block[n] = malloc(FILTER_BLOCK_BYTES)) != NULL)
+		n++;
+	for (unsigned i = 0; i < n; i++)
+		free(block[i]);
+	return n == FILTER_BLOCKS;
+}
+
 int syscall_filter_create(enum syscall_filter_kind kind, bool seen, struct syscall_filter **filter)
 {
 	struct syscall_filter *f = calloc(1, sizeof(*f));
 	scmp_filter_ctx ctx = seccomp_init(seen ? SCMP_ACT_TRAP : SCMP_ACT_ERRNO(EPERM));
-	int err = f == NULL || ctx == NULL ? -ENOMEM : 0;
+	int err = f == NULL || ctx == NULL || !is_there_memory() ? -ENOMEM : 0;
 
 	if (err == 0)
 		err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
