@@ -352,6 +352,7 @@ refused_option()
     systemctl reset-failed "$unit"
 }
 
+# Within TimeoutStopSec, or else systemd's result is another one.
 stops()
 {
     local begin took
@@ -365,7 +366,6 @@ stops()
     wants Result success
     wants ExecMainStatus 0
     [[ ! -e $run_dir/rng.sock0 && ! -e $run_dir/control.sock ]] || die "sockets are left: $(ls "$run_dir")"
-    ((took < 5000)) || die "it took $took ms"
     printf '%d ms\n' "$took"
 }
 
