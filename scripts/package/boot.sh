@@ -54,13 +54,14 @@ prepare()
 # The disk: the root as it is, with the package, and a service that tries it.
 make_image()
 {
+    local unit
+
     mkdir -p "$root/opt/try"
     cp "$deb" "$root/opt/try/package.deb"
     cp "$here/in-boot.sh" "$root/opt/try/in-boot.sh"
     cat >"$root/etc/systemd/system/try.service" <<UNIT
 [Unit]
 Description=Try the package
-After=multi-user.target
 SuccessAction=poweroff-force
 FailureAction=poweroff-force
 
@@ -72,8 +73,11 @@ TTYPath=/dev/ttyS1
 UNIT
     mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
     ln -sf ../try.service "$root/etc/systemd/system/multi-user.target.wants/try.service"
-    # Nothing that comes and goes by itself. Services may start again here, as in a real system.
-    ln -sf /dev/null "$root/etc/systemd/system/timers.target"
+    # Nothing that comes and goes by itself, or that waits for somebody.
+    for unit in timers.target getty.target e2scrub_reap.service; do
+        ln -sf /dev/null "$root/etc/systemd/system/$unit"
+    done
+    # Services may be started here, as in a real system.
     rm -f "$root/usr/sbin/policy-rc.d"
     printf '/dev/vda / ext4 defaults 0 0\n' >"$root/etc/fstab"
 
