@@ -94,6 +94,6 @@ make_image
 timeout -k 5 "$LIMIT_S" "$here/../guest-boot.sh" -d "$dir" -a "$accel" -m 1024 \
     -k 'root=/dev/vda rw systemd.show_status=1 systemd.default_timeout_start_sec=600' -- \
     -smp 2 -no-reboot -drive "file=$dir/disk,format=raw,if=virtio,cache=unsafe" \
-    -serial "file:$dir/console.log" -serial stdio </dev/null | tr -d '\r' | tee "$dir/tap"
+    -serial "file:$dir/console.log" -serial stdio </dev/null | sed -u 's,\r$,,' | tee "$dir/tap"
 grep -q '^1\.\.' "$dir/tap" || die "the machine ended before its test: see $dir/console.log"
 ! grep -q '^not ok' "$dir/tap" || die "a unit does not do what it should: see above, and $dir/console.log"
