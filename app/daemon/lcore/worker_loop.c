@@ -71,9 +71,12 @@ static bool turn(struct worker *w, unsigned i)
 /* Do what a caller asks. False: stop. */
 static bool answer_call(struct worker *w)
 {
+	bool go_on;
+
 	w->task(w, w->arg);
+	go_on = !w->stop; /* before the answer, with which the worker may come to its end */
 	__atomic_store_n(&w->answer, w->call, __ATOMIC_RELEASE);
-	return !w->stop;
+	return go_on;
 }
 
 /* Others asked for something. That it is taken is the answer to a poke. */
