@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "drbg.h"
 
+#include "wipe.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
@@ -9,9 +11,6 @@
 
 #define BLOCK_BYTES KEYSTREAM_BLOCK_BYTES
 #define SEED_BLOCKS (DRBG_SEED_BYTES / BLOCK_BYTES)
-
-/* Most inputs that one seed is made of: entropy, nonce, personalisation. */
-#define DF_INPUTS_MAX 3
 
 static void xor_into(uint8_t *dst, const uint8_t *src, size_t len_bytes)
 {
@@ -26,8 +25,8 @@ static int encrypt_block(struct keystream *ks, uint8_t block[BLOCK_BYTES])
 	int err;
 
 	memcpy(in, block, sizeof(in));
-	err = keystream_generate(ks, in, block, BLOCK_BYTES);
-	explicit_bzero(in, sizeof(in));
+	err = keystream_generate(ks, in, &(struct iovec){block, BLOCK_BYTES}, 1);
+	wipe(in, sizeof(in));
 	return err;
 }
 
@@ -79,7 +78,7 @@ static int df_put(struct df *df, const void *data, size_t len_bytes)
 /* The data of §10.3.2 steps 1 to 5: L || N || input || 0x80, padded with zeros. */
 static int df_put_all(struct df *df, const struct drbg_input *inputs, unsigned n_inputs)
 {
-	static const uint8_t end = 0x80, zeros[BLOCK_BYTES];
+	static const uint8_t padding[BLOCK_BYTES] = {0x80};
 	uint32_t head[2];
 	size_t total = 0;
 	int err;
@@ -95,9 +94,7 @@ static int df_put_all(struct df *df, const struct drbg_input *inputs, unsigned n
 	for (unsigned i = 0; i < n_inputs && err == 0; i++)
 		err = df_put(df, inputs[i].data, inputs[i].len_bytes);
 	if (err == 0)
-		err = df_put(df, &end, 1);
-	if (err == 0 && df->fill > 0)
-		err = df_put(df, zeros, BLOCK_BYTES - df->fill);
+		err = df_put(df, padding, BLOCK_BYTES - df->fill);
 	return err;
 }
 
@@ -127,9 +124,9 @@ static int derive(struct keystream *ks, const struct drbg_input *inputs, unsigne
 		err = encrypt_block(ks, x); /* step 13.1 */
 		memcpy(seed + i * BLOCK_BYTES, x, BLOCK_BYTES);
 	}
-	explicit_bzero(key, sizeof(key));
-	explicit_bzero(temp, sizeof(temp));
-	explicit_bzero(&df, sizeof(df));
+	wipe(key, sizeof(key));
+	wipe(temp, sizeof(temp));
+	wipe(&df, sizeof(df));
 	return err;
 }
 
@@ -149,20 +146,21 @@ static int key_up(struct drbg *d)
 static int update(struct drbg *d, const uint8_t provided[DRBG_SEED_BYTES], uint64_t blocks)
 {
 	uint8_t temp[DRBG_SEED_BYTES], counter[BLOCK_BYTES];
+	const struct iovec all = {temp, sizeof(temp)};
 	int err = key_up(d);
 
 	memcpy(counter, d->v, sizeof(counter));
 	keystream_counter_add(counter, blocks + 1); /* step 2.1 */
 	if (err == 0)
-		err = keystream_generate(d->ks, counter, temp, sizeof(temp)); /* steps 2.2, 2.3 */
+		err = keystream_generate(d->ks, counter, &all, 1); /* steps 2.2, 2.3 */
 	if (err == 0) {
 		xor_into(temp, provided, sizeof(temp));		   /* step 4 */
 		memcpy(d->key, temp, sizeof(d->key));		   /* step 5 */
 		memcpy(d->v, temp + sizeof(d->key), sizeof(d->v)); /* step 6 */
 		d->keyed = false;
 	}
-	explicit_bzero(temp, sizeof(temp));
-	explicit_bzero(counter, sizeof(counter));
+	wipe(temp, sizeof(temp));
+	wipe(counter, sizeof(counter));
 	return err;
 }
 
@@ -173,55 +171,42 @@ static int fail(struct drbg *d, int err)
 	return err;
 }
 
+/* What Instantiate and Reseed end with: all 'inputs' go into the state. */
+static int seed(struct drbg *d, const struct drbg_input *inputs, unsigned n_inputs)
+{
+	uint8_t material[DRBG_SEED_BYTES];
+	int err;
+
+	d->keyed = false;
+	err = derive(d->ks, inputs, n_inputs, material);
+	if (err == 0)
+		err = update(d, material, 0);
+	wipe(material, sizeof(material));
+	if (err != 0)
+		return fail(d, err);
+	d->reseed_counter = 1;
+	return 0;
+}
+
 int drbg_instantiate(struct drbg *d, struct keystream *ks, struct drbg_input entropy,
 	struct drbg_input nonce, struct drbg_input pers)
 {
-	const struct drbg_input inputs[DF_INPUTS_MAX] = {entropy, nonce, pers};
-	uint8_t seed[DRBG_SEED_BYTES];
-	int err;
+	const struct drbg_input inputs[] = {entropy, nonce, pers};
 
 	memset(d, 0, sizeof(*d)); /* steps 3 and 4: key and V are 0 */
 	d->ks = ks;
 	if (entropy.len_bytes < DRBG_ENTROPY_BYTES_MIN)
 		return -EINVAL;
-	err = derive(ks, inputs, DF_INPUTS_MAX, seed); /* steps 1 and 2 */
-	if (err == 0)
-		err = update(d, seed, 0); /* step 5 */
-	explicit_bzero(seed, sizeof(seed));
-	if (err != 0)
-		return fail(d, err);
-	d->reseed_counter = 1; /* step 6 */
-	return 0;
+	return seed(d, inputs, 3); /* steps 1, 2, 5, 6 */
 }
 
 int drbg_reseed(struct drbg *d, struct drbg_input entropy, struct drbg_input additional)
 {
 	const struct drbg_input inputs[] = {entropy, additional};
-	uint8_t seed[DRBG_SEED_BYTES];
-	int err;
 
 	if (d->reseed_counter == 0 || entropy.len_bytes < DRBG_ENTROPY_BYTES_MIN)
 		return -EINVAL;
-	d->keyed = false;
-	err = derive(d->ks, inputs, 2, seed); /* steps 1 and 2 */
-	if (err == 0)
-		err = update(d, seed, 0); /* step 3 */
-	explicit_bzero(seed, sizeof(seed));
-	if (err != 0)
-		return fail(d, err);
-	d->reseed_counter = 1; /* step 4 */
-	return 0;
-}
-
-/* Write the keystream from 'counter' on over the pieces, as if they were one. */
-static int scatter(struct keystream *ks, const uint8_t counter[BLOCK_BYTES],
-	const struct iovec *segs, unsigned n_segs)
-{
-	int err = keystream_start(ks, counter);
-
-	for (unsigned i = 0; i < n_segs && err == 0; i++)
-		err = keystream_next(ks, segs[i].iov_base, segs[i].iov_len);
-	return err;
+	return seed(d, inputs, 2); /* steps 1 to 4 */
 }
 
 int drbg_generate(
@@ -256,14 +241,14 @@ int drbg_generate(
 	if (err == 0)
 		err = update(d, provided, (total + BLOCK_BYTES - 1) / BLOCK_BYTES);
 	if (err == 0) {
-		d->reseed_counter++;			     /* step 7 */
-		err = scatter(d->ks, counter, segs, n_segs); /* steps 3 to 5 */
+		d->reseed_counter++;					/* step 7 */
+		err = keystream_generate(d->ks, counter, segs, n_segs); /* steps 3 to 5 */
 	}
 	/* The old key goes now, not with the next Generate: backtracking resistance (§8.8). */
 	if (err == 0)
 		err = key_up(d);
-	explicit_bzero(provided, sizeof(provided));
-	explicit_bzero(counter, sizeof(counter));
+	wipe(provided, sizeof(provided));
+	wipe(counter, sizeof(counter));
 	return err == 0 ? 0 : fail(d, err);
 }
 
@@ -271,8 +256,8 @@ void drbg_uninstantiate(struct drbg *d)
 {
 	if (d->ks != NULL)
 		keystream_clear(d->ks);
-	explicit_bzero(d->key, sizeof(d->key));
-	explicit_bzero(d->v, sizeof(d->v));
+	wipe(d->key, sizeof(d->key));
+	wipe(d->v, sizeof(d->v));
 	d->reseed_counter = 0;
 	d->keyed = false;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* In the order of preference. */
 static const struct keystream_ops *const providers[] = {
 #ifdef HAVE_IPSEC_MB
 	&keystream_ipsec_mb,
@@ -19,91 +20,83 @@ static const struct keystream_ops *const providers[] = {
 
 const uint8_t keystream_zeros[KEYSTREAM_ZEROS_BYTES];
 
-struct keystream {
-	const struct keystream_ops *ops;
-	void *state;
-};
-
-int keystream_create(enum keystream_provider provider, struct keystream **keystream)
+static int create(const struct keystream_ops *ops, bool if_fastest, struct keystream **keystream)
 {
-	struct keystream *ks = calloc(1, sizeof(*ks));
-	int err = -ENOTSUP;
+	struct keystream *ks = aligned_alloc(_Alignof(struct keystream), ops->state_bytes);
+	int err;
 
 	if (ks == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < N_PROVIDERS && err == -ENOTSUP; i++) {
-		if (provider == KEYSTREAM_AUTO ? !providers[i]->is_preferred()
-					       : providers[i]->id != provider)
-			continue;
-		ks->ops = providers[i];
-		err = ks->ops->create(&ks->state);
-	}
-	if (err != 0) {
-		free(ks);
-		return err;
-	}
-	*keystream = ks;
-	return 0;
+	memset(ks, 0, ops->state_bytes);
+	ks->ops = ops;
+	err = ops->open(ks, if_fastest);
+	if (err == 0)
+		*keystream = ks;
+	else
+		keystream_destroy(ks);
+	return err;
+}
+
+int keystream_create(enum keystream_provider provider, struct keystream **keystream)
+{
+	const bool any = provider == KEYSTREAM_AUTO;
+	int err = -ENOTSUP;
+
+	for (size_t i = 0; i < N_PROVIDERS && err == -ENOTSUP; i++)
+		if (any || providers[i]->id == provider)
+			err = create(providers[i], any, keystream);
+	return err;
 }
 
 void keystream_destroy(struct keystream *ks)
 {
 	if (ks == NULL)
 		return;
-	ks->ops->destroy(ks->state);
+	ks->ops->close(ks);
+	explicit_bzero(ks, ks->ops->state_bytes);
 	free(ks);
 }
 
 void *keystream_secret(struct keystream *ks, size_t *len_bytes)
 {
-	*len_bytes = ks->ops->secret_bytes;
-	return *len_bytes > 0 ? ks->state : NULL;
+	*len_bytes = ks->ops->has_key ? ks->ops->state_bytes : 0;
+	return ks->ops->has_key ? ks : NULL;
 }
 
 const char *keystream_name(const struct keystream *ks)
 {
-	return ks->ops->name(ks->state);
+	return ks->name;
 }
 
 int keystream_set_key(struct keystream *ks, const uint8_t key[KEYSTREAM_KEY_BYTES])
 {
-	return ks->ops->set_key(ks->state, key);
-}
+	int err = ks->ops->set_key(ks, key);
 
-int keystream_start(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES])
-{
-	return ks->ops->start(ks->state, start);
-}
-
-int keystream_next(struct keystream *ks, uint8_t *dst, size_t len_bytes)
-{
-	return ks->ops->next(ks->state, dst, len_bytes);
+	ks->keyed = err == 0;
+	return err;
 }
 
 int keystream_generate(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES],
-	uint8_t *dst, size_t len_bytes)
+	const struct iovec *segs, unsigned n_segs)
 {
-	int err = keystream_start(ks, start);
-
-	return err == 0 ? keystream_next(ks, dst, len_bytes) : err;
+	return ks->keyed ? ks->ops->generate(ks, start, segs, n_segs) : -EIO;
 }
 
 void keystream_clear(struct keystream *ks)
 {
-	ks->ops->clear(ks->state);
+	/* The expansion of another key takes its place. */
+	ks->ops->set_key(ks, keystream_zeros);
+	ks->keyed = false;
 }
 
 void keystream_counter_add(uint8_t counter[KEYSTREAM_BLOCK_BYTES], uint64_t n)
 {
-	uint64_t high, low;
+	uint64_t half[2];
 
-	memcpy(&high, counter, 8);
-	memcpy(&low, counter + 8, 8);
-	high = be64toh(high);
-	low = be64toh(low);
-	high += __builtin_add_overflow(low, n, &low);
-	high = htobe64(high);
-	low = htobe64(low);
-	memcpy(counter, &high, 8);
-	memcpy(counter + 8, &low, 8);
+	memcpy(half, counter, sizeof(half));
+	half[1] = be64toh(half[1]);
+	half[0] = be64toh(half[0]) + __builtin_add_overflow(half[1], n, &half[1]);
+	half[0] = htobe64(half[0]);
+	half[1] = htobe64(half[1]);
+	memcpy(counter, half, sizeof(half));
 }

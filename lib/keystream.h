@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #define KEYSTREAM_KEY_BYTES   32
 #define KEYSTREAM_BLOCK_BYTES 16
@@ -55,23 +56,13 @@ const char *keystream_name(const struct keystream *ks);
 int keystream_set_key(struct keystream *ks, const uint8_t key[KEYSTREAM_KEY_BYTES]);
 
 /**
- * Let the keystream begin with E(K, start). No system calls, no allocation.
+ * Write keystream that begins with E(K, start) over several pieces of memory, as if they were one;
+ * it may end in the middle of a block. No system calls, no allocation.
  *
- * @return  0; -EIO when there is no key or the library failed
+ * @return  0; -EIO when there is no key or the library failed: what was written is not to be used
  */
-int keystream_start(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES]);
-
-/**
- * Write the next 'len_bytes' bytes of keystream, which may end in the middle of a block; the next
- * call goes on there. No system calls, no allocation.
- *
- * @return  0; -EIO when it was not started or the library failed: 'dst' is then not to be used
- */
-int keystream_next(struct keystream *ks, uint8_t *dst, size_t len_bytes);
-
-/** keystream_start() and keystream_next(). */
 int keystream_generate(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES],
-	uint8_t *dst, size_t len_bytes);
+	const struct iovec *segs, unsigned n_segs);
 
 /** Wipe the key. */
 void keystream_clear(struct keystream *ks);

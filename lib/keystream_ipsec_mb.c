@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "keystream_provider.h"
+#include "wipe.h"
 
 #include <intel-ipsec-mb.h>
 
@@ -7,22 +8,29 @@
 #include <errno.h>
 #include <link.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define EXPANDED_KEY_BYTES (15 * 16) /* 14 rounds and the whitening key */
 
-struct state {
+struct ipsec_mb {
+	struct keystream base;
 	_Alignas(64) uint8_t encrypt_key[EXPANDED_KEY_BYTES];
 	uint8_t decrypt_key[EXPANDED_KEY_BYTES]; /* the library expands both */
 	IMB_MGR *manager;
 	IMB_JOB job;				/* all that does not change from call to call */
-	uint8_t counter[KEYSTREAM_BLOCK_BYTES]; /* of the next whole block */
-	uint8_t block[KEYSTREAM_BLOCK_BYTES];	/* that the last call ended in */
-	size_t block_left;			/* its last bytes are not yet used */
-	bool keyed, started;
+	uint8_t counter[KEYSTREAM_BLOCK_BYTES]; /* of the next block, while one is made */
+	char name[64];
+};
+
+static const char *const archs[IMB_ARCH_NUM] = {
+	[IMB_ARCH_SSE] = "SSE",
+#if IMB_VERSION_NUM < IMB_VERSION(2, 0, 0) /* from then on it does without */
+	[IMB_ARCH_AVX] = "AVX",
+#endif
+	[IMB_ARCH_AVX2] = "AVX2",
+	[IMB_ARCH_AVX512] = "AVX512",
 };
 
 /* Of the library that has 'function': let go of its code, which comes back when it is run. */
@@ -45,90 +53,26 @@ static int let_go_of_code(struct dl_phdr_info *info, size_t size, void *function
 }
 
 /*
- * A manager for this CPU. The library tests each of its ciphers and hashes then, in their variants:
- * 3 MB of code, which no one runs again.
+ * Fastest: with AVX-512 and VAES it was measured at 2.6 times the rate of libcrypto 3.0; with
+ * 128-bit AES instructions alone (AVX2: an AMD Zen 3) libcrypto is 5 % ahead.
  */
-static IMB_MGR *make_manager(void)
+static int mb_open(struct keystream *ks, bool if_fastest)
 {
-	IMB_MGR *manager = alloc_mb_mgr(0);
+	struct ipsec_mb *s = (struct ipsec_mb *)ks;
+	IMB_ARCH arch = IMB_ARCH_NONE;
 
-	if (manager == NULL)
-		return NULL;
-	init_mb_mgr_auto(manager, NULL);
+	s->manager = alloc_mb_mgr(0);
+	if (s->manager == NULL)
+		return -ENOMEM;
+	init_mb_mgr_auto(s->manager, &arch);
+	/* The library tests each of its ciphers and hashes then, in their variants: 3 MB of code,
+	 * which no one runs again. */
 	dl_iterate_phdr(let_go_of_code, (void *)init_mb_mgr_auto);
-	return manager;
-}
-
-/*
- * With AVX-512 and VAES it was measured at 2.6 times the rate of libcrypto 3.0; with 128-bit AES
- * instructions alone (AVX2: an AMD Zen 3) libcrypto is 5 % ahead.
- */
-static bool is_preferred(void)
-{
-	IMB_MGR *manager = make_manager();
-	bool preferred = manager != NULL && manager->used_arch == IMB_ARCH_AVX512;
-
-	if (manager != NULL)
-		free_mb_mgr(manager);
-	return preferred;
-}
-
-static const char *name(const void *state)
-{
-	static const char *const archs[IMB_ARCH_NUM] = {
-		[IMB_ARCH_SSE] = "SSE",
-#if IMB_VERSION_NUM < IMB_VERSION(2, 0, 0) /* from then on it does without */
-		[IMB_ARCH_AVX] = "AVX",
-#endif
-		[IMB_ARCH_AVX2] = "AVX2",
-		[IMB_ARCH_AVX512] = "AVX512"
-	};
-	static char text[64];
-	const struct state *s = state;
-	const uint32_t arch = s->manager->used_arch;
-
-	snprintf(text, sizeof(text), "libipsec-mb %s (%s)", imb_get_version_str(),
-		arch < IMB_ARCH_NUM && archs[arch] != NULL ? archs[arch] : "?");
-	return text;
-}
-
-static void clear(void *state)
-{
-	struct state *s = state;
-
-	explicit_bzero(s->encrypt_key, sizeof(s->encrypt_key));
-	explicit_bzero(s->decrypt_key, sizeof(s->decrypt_key));
-	explicit_bzero(s->block, sizeof(s->block));
-	s->block_left = 0;
-	s->keyed = s->started = false;
-}
-
-static void destroy(void *state)
-{
-	struct state *s = state;
-
-	clear(s);
-	if (s->manager != NULL)
-		free_mb_mgr(s->manager);
-	free(s);
-}
-
-static int create(void **state)
-{
-	struct state *s = aligned_alloc(64, sizeof(*s));
-
-	if (s == NULL)
-		return -ENOMEM;
-	memset(s, 0, sizeof(*s));
-	s->manager = make_manager();
-	if (s->manager == NULL) {
-		destroy(s);
-		return -ENOMEM;
-	}
-	if (imb_get_errno(s->manager) != 0) {
-		destroy(s);
+	if (imb_get_errno(s->manager) != 0 || (if_fastest && arch != IMB_ARCH_AVX512))
 		return -ENOTSUP;
-	}
+	snprintf(s->name, sizeof(s->name), "libipsec-mb %s (%s)", imb_get_version_str(),
+		arch < IMB_ARCH_NUM && archs[arch] != NULL ? archs[arch] : "?");
+	ks->name = s->name;
 	s->job = (IMB_JOB){
 		.enc_keys = s->encrypt_key,
 		.dec_keys = s->decrypt_key,
@@ -141,17 +85,22 @@ static int create(void **state)
 		.hash_alg = IMB_AUTH_NULL,
 		.chain_order = IMB_ORDER_CIPHER_HASH,
 	};
-	*state = s;
 	return 0;
 }
 
-static int set_key(void *state, const uint8_t *key)
+static void mb_close(struct keystream *ks)
 {
-	struct state *s = state;
+	struct ipsec_mb *s = (struct ipsec_mb *)ks;
+
+	if (s->manager != NULL)
+		free_mb_mgr(s->manager);
+}
+
+static int mb_set_key(struct keystream *ks, const uint8_t *key)
+{
+	struct ipsec_mb *s = (struct ipsec_mb *)ks;
 
 	IMB_AES_KEYEXP_256(s->manager, key, s->encrypt_key, s->decrypt_key);
-	s->keyed = true;
-	s->started = false;
 	return 0;
 }
 
@@ -166,7 +115,7 @@ static size_t bytes_to_wrap(const uint8_t *counter)
 }
 
 /* Whole blocks, but for the last one, which may be cut. */
-static int generate(struct state *s, uint8_t *dst, size_t len_bytes)
+static int go_on(struct ipsec_mb *s, uint8_t *dst, size_t len_bytes)
 {
 	while (len_bytes > 0) {
 		size_t n = len_bytes < KEYSTREAM_ZEROS_BYTES ? len_bytes : KEYSTREAM_ZEROS_BYTES;
@@ -187,50 +136,45 @@ static int generate(struct state *s, uint8_t *dst, size_t len_bytes)
 	return 0;
 }
 
-static int start(void *state, const uint8_t *counter)
+static int mb_generate(
+	struct keystream *ks, const uint8_t *start, const struct iovec *segs, unsigned n_segs)
 {
-	struct state *s = state;
+	struct ipsec_mb *s = (struct ipsec_mb *)ks;
+	uint8_t block[KEYSTREAM_BLOCK_BYTES]; /* that a piece ended in */
+	size_t block_left = 0;		      /* its last bytes are not yet used */
+	int err = 0;
 
-	memcpy(s->counter, counter, sizeof(s->counter));
-	s->block_left = 0;
-	s->started = s->keyed;
-	return s->started ? 0 : -EIO;
-}
+	memcpy(s->counter, start, sizeof(s->counter));
+	for (unsigned i = 0; i < n_segs && err == 0; i++) {
+		uint8_t *dst = segs[i].iov_base;
+		size_t len = segs[i].iov_len, n = len < block_left ? len : block_left;
 
-static int next(void *state, uint8_t *dst, size_t len_bytes)
-{
-	struct state *s = state;
-	size_t n = len_bytes < s->block_left ? len_bytes : s->block_left;
-	int err;
+		memcpy(dst, block + sizeof(block) - block_left, n);
+		block_left -= n;
+		dst += n;
+		len -= n;
 
-	if (!s->started)
-		return -EIO;
-	memcpy(dst, s->block + KEYSTREAM_BLOCK_BYTES - s->block_left, n);
-	s->block_left -= n;
-	dst += n;
-	len_bytes -= n;
-
-	n = len_bytes - len_bytes % KEYSTREAM_BLOCK_BYTES;
-	err = generate(s, dst, n);
-	dst += n;
-	len_bytes -= n;
-	if (len_bytes > 0 && err == 0) {
-		err = generate(s, s->block, KEYSTREAM_BLOCK_BYTES);
-		memcpy(dst, s->block, len_bytes);
-		s->block_left = KEYSTREAM_BLOCK_BYTES - len_bytes;
+		n = len - len % sizeof(block);
+		err = go_on(s, dst, n);
+		dst += n;
+		len -= n;
+		if (len > 0 && err == 0) {
+			err = go_on(s, block, sizeof(block));
+			memcpy(dst, block, len);
+			block_left = sizeof(block) - len;
+		}
 	}
+	wipe(block, sizeof(block));
+	wipe(s->counter, sizeof(s->counter));
 	return err;
 }
 
 const struct keystream_ops keystream_ipsec_mb = {
 	.id = KEYSTREAM_IPSEC_MB,
-	.secret_bytes = sizeof(struct state),
-	.is_preferred = is_preferred,
-	.name = name,
-	.create = create,
-	.destroy = destroy,
-	.set_key = set_key,
-	.start = start,
-	.next = next,
-	.clear = clear,
+	.state_bytes = sizeof(struct ipsec_mb),
+	.has_key = true,
+	.open = mb_open,
+	.close = mb_close,
+	.set_key = mb_set_key,
+	.generate = mb_generate,
 };

@@ -5,98 +5,70 @@
 #include <openssl/evp.h>
 
 #include <errno.h>
-#include <stdlib.h>
 
-struct state {
+struct libcrypto {
+	struct keystream base;
 	EVP_CIPHER *cipher;
 	EVP_CIPHER_CTX *ctx;
-	bool keyed, started;
 };
 
-static bool is_preferred(void)
+/* It is always there, and the last choice. */
+static int crypto_open(struct keystream *ks, bool if_fastest)
 {
-	return true; /* always there: the last choice */
-}
+	struct libcrypto *s = (struct libcrypto *)ks;
 
-static const char *name(const void *state)
-{
-	return OpenSSL_version(OPENSSL_VERSION);
-}
-
-static void destroy(void *state)
-{
-	struct state *s = state;
-
-	EVP_CIPHER_CTX_free(s->ctx); /* wipes the key */
-	EVP_CIPHER_free(s->cipher);
-	free(s);
-}
-
-static int create(void **state)
-{
-	struct state *s = calloc(1, sizeof(*s));
-
-	if (s == NULL)
-		return -ENOMEM;
+	ks->name = OpenSSL_version(OPENSSL_VERSION);
 	s->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
 	s->ctx = EVP_CIPHER_CTX_new();
 	/* All that is allocated is allocated here: later calls only set key and counter. */
 	if (s->cipher == NULL || s->ctx == NULL ||
-		EVP_EncryptInit_ex2(s->ctx, s->cipher, keystream_zeros, keystream_zeros, NULL) !=
-			1) {
-		destroy(s);
+		EVP_EncryptInit_ex2(s->ctx, s->cipher, keystream_zeros, keystream_zeros, NULL) != 1)
 		return -ENOTSUP;
-	}
-	*state = s;
 	return 0;
 }
 
-static int set_key(void *state, const uint8_t *key)
+static void crypto_close(struct keystream *ks)
 {
-	struct state *s = state;
+	struct libcrypto *s = (struct libcrypto *)ks;
 
-	s->started = false;
-	s->keyed = EVP_EncryptInit_ex2(s->ctx, NULL, key, NULL, NULL) == 1;
-	return s->keyed ? 0 : -EIO;
+	EVP_CIPHER_CTX_free(s->ctx); /* wipes the key */
+	EVP_CIPHER_free(s->cipher);
 }
 
-static int start(void *state, const uint8_t *counter)
+static int crypto_set_key(struct keystream *ks, const uint8_t *key)
 {
-	struct state *s = state;
+	struct libcrypto *s = (struct libcrypto *)ks;
 
-	s->started = s->keyed && EVP_EncryptInit_ex2(s->ctx, NULL, NULL, counter, NULL) == 1;
-	return s->started ? 0 : -EIO;
+	return EVP_EncryptInit_ex2(s->ctx, NULL, key, NULL, NULL) == 1 ? 0 : -EIO;
 }
 
-static int next(void *state, uint8_t *dst, size_t len_bytes)
+static int crypto_generate(
+	struct keystream *ks, const uint8_t *start, const struct iovec *segs, unsigned n_segs)
 {
-	struct state *s = state;
-	int n, out;
+	struct libcrypto *s = (struct libcrypto *)ks;
 
-	if (!s->started)
+	if (EVP_EncryptInit_ex2(s->ctx, NULL, NULL, start, NULL) != 1)
 		return -EIO;
-	for (; len_bytes > 0; len_bytes -= (size_t)n, dst += n) {
-		n = len_bytes < KEYSTREAM_ZEROS_BYTES ? (int)len_bytes : KEYSTREAM_ZEROS_BYTES;
-		if (EVP_EncryptUpdate(s->ctx, dst, &out, keystream_zeros, n) != 1 || out != n)
-			return -EIO;
+	for (unsigned i = 0; i < n_segs; i++) {
+		uint8_t *dst = segs[i].iov_base;
+		size_t left = segs[i].iov_len;
+		int n, out;
+
+		for (; left > 0; left -= (size_t)n, dst += n) {
+			n = left < KEYSTREAM_ZEROS_BYTES ? (int)left : KEYSTREAM_ZEROS_BYTES;
+			if (EVP_EncryptUpdate(s->ctx, dst, &out, keystream_zeros, n) != 1 ||
+				out != n)
+				return -EIO;
+		}
 	}
 	return 0;
-}
-
-static void clear(void *state)
-{
-	set_key(state, keystream_zeros);
-	((struct state *)state)->keyed = false;
 }
 
 const struct keystream_ops keystream_libcrypto = {
 	.id = KEYSTREAM_LIBCRYPTO,
-	.is_preferred = is_preferred,
-	.name = name,
-	.create = create,
-	.destroy = destroy,
-	.set_key = set_key,
-	.start = start,
-	.next = next,
-	.clear = clear,
+	.state_bytes = sizeof(struct libcrypto),
+	.open = crypto_open,
+	.close = crypto_close,
+	.set_key = crypto_set_key,
+	.generate = crypto_generate,
 };

@@ -3,27 +3,39 @@
 #define VRNG_KEYSTREAM_PROVIDER_H
 
 /*
- * What a cipher library must do for keystream.c. Each function does what its namesake in
- * keystream.h says, on the provider's own state.
+ * What a cipher library must do for keystream.c, which makes and wipes the memory, and keeps count
+ * of whether there is a key.
  */
 
 #include "keystream.h"
 
 #include <stdbool.h>
 
+/** A provider's own state begins with this. */
+struct keystream {
+	_Alignas(64) const struct keystream_ops *ops;
+	const char *name; /* open() sets it; it is the library's, or in the state */
+	bool keyed;
+};
+
 struct keystream_ops {
 	enum keystream_provider id;
-	size_t secret_bytes; /* of 'state', which holds the expanded key; 0: it is elsewhere */
+	size_t state_bytes;
+	bool has_key; /* the state holds the expanded key; else the library keeps it to itself */
 
-	/** Should KEYSTREAM_AUTO take it on this CPU? Asked in the order of preference. */
-	bool (*is_preferred)(void);
-	const char *(*name)(const void *state);
-	int (*create)(void **state);
-	void (*destroy)(void *state);
-	int (*set_key)(void *state, const uint8_t *key);
-	int (*start)(void *state, const uint8_t *start);
-	int (*next)(void *state, uint8_t *dst, size_t len_bytes);
-	void (*clear)(void *state);
+	/**
+	 * Allocate all that is needed, on a state that is all 0.
+	 *
+	 * @param if_fastest  only where this provider is faster on this CPU than those after it
+	 * @return            0; -ENOTSUP; -ENOMEM. close() follows in any case
+	 */
+	int (*open)(struct keystream *ks, bool if_fastest);
+	void (*close)(struct keystream *ks);
+
+	/* As keystream_set_key() and keystream_generate(); there is a key for the latter. */
+	int (*set_key)(struct keystream *ks, const uint8_t *key);
+	int (*generate)(struct keystream *ks, const uint8_t *start, const struct iovec *segs,
+		unsigned n_segs);
 };
 
 extern const struct keystream_ops keystream_ipsec_mb;

@@ -6,6 +6,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/** explicit_bzero() without a call, for a few bytes. */
+static inline void wipe(void *mem, size_t len_bytes)
+{
+	memset(mem, 0, len_bytes);
+	__asm__ volatile("" : : "r"(mem) : "memory");
+}
+
 /**
  * Move bytes that must not stay where they were: copy them, and set the source to 0.
  *

@@ -69,8 +69,9 @@ static bool do_keystream(struct job *job)
 {
 	static const uint8_t start[KEYSTREAM_BLOCK_BYTES];
 	uint32_t len = job->limits->keystream_call_bytes;
+	const struct iovec to = {next_to(job, len), len};
 
-	return keystream_generate(job->keystream, start, next_to(job, len), len) == 0;
+	return keystream_generate(job->keystream, start, &to, 1) == 0;
 }
 
 static bool do_copy(struct job *job)
