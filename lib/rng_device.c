@@ -140,7 +140,7 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	if (max_bytes == 0)
 		return give_nothing(dev, supply, false);
 
-	r = virtq_gather_some(&dev->vq, max_bytes, max_reqs, burst);
+	r = virtq_gather(&dev->vq, max_bytes, max_reqs, burst);
 	last = burst->bytes == allowance && burst->n_reqs < max_reqs && r != VIRTQ_BROKEN &&
 	       budget_is_final(supply->bytes);
 	if (last)
@@ -148,7 +148,7 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	err = entropy_fill(supply->entropy, burst->segs, burst->n_segs, burst->bytes);
 	virtq_written(&dev->vq, burst);
 	if (err != 0) {
-		virtq_abandon(&dev->vq, burst);
+		virtq_rewind(&dev->vq);
 		return wait_for(dev, &dev->stats.starved);
 	}
 	budget_charge(supply->bytes, &dev->bytes, burst->bytes);

@@ -1,36 +1,70 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "virtq.h"
+#include "virtq_chain.h"
 
 #include <errno.h>
-#include <string.h>
+
+/* Where a part of the ring is, and must be. */
+struct part {
+	const void *at;
+	size_t align, bytes;
+};
+
+static const char *flaw(const struct virtq_config *cfg)
+{
+	const size_t n = cfg->size, event_bytes = sizeof(struct vring_packed_desc_event);
+	const struct part split[] = {
+		{cfg->desc, VRING_DESC_ALIGN_SIZE, n * sizeof(struct vring_desc)},
+		{cfg->avail, VRING_AVAIL_ALIGN_SIZE,
+			sizeof(struct vring_avail) + (n + 1) * sizeof(__virtio16)},
+		{cfg->used, VRING_USED_ALIGN_SIZE,
+			sizeof(struct vring_used) + n * sizeof(struct vring_used_elem) +
+				sizeof(__virtio16)},
+	};
+	const struct part packed[] = {
+		{cfg->ring, VRING_DESC_ALIGN_SIZE, n * sizeof(struct vring_packed_desc)},
+		{cfg->driver_event, event_bytes, event_bytes},
+		{cfg->device_event, event_bytes, event_bytes},
+	};
+
+	if (cfg->packed && (n == 0 || n > VIRTQ_SIZE_MAX))
+		return "packed ring size is not from 1 to 32768";
+	if (!cfg->packed && (n == 0 || n > VIRTQ_SIZE_MAX || (n & (n - 1)) != 0))
+		return "ring size is not a power of two from 1 to 32768";
+	for (const struct part *p = cfg->packed ? packed : split, *end = p + 3; p < end; p++) {
+		if (p->at == NULL)
+			return "a part of the ring has no address";
+		if ((uintptr_t)p->at % p->align != 0)
+			return "a part of the ring is misaligned";
+		if (!guest_mem_has_hva(cfg->mem, p->at, p->bytes))
+			return "a part of the ring is not inside one region of the guest's memory";
+	}
+	if (cfg->packed && (cfg->last_avail & ~VIRTQ_WRAP) >= cfg->size)
+		return "the packed ring's base is outside the ring";
+	/* Chains are completed in order, so at rest both are at the same place. */
+	if (cfg->last_avail != cfg->last_used)
+		return "the ring's base does not match its used index";
+	return NULL;
+}
 
 int virtq_init(struct virtq *vq, const struct virtq_config *cfg, const char **why)
 {
-	*why = cfg->packed ? virtq_packed_flaw(cfg) : virtq_split_flaw(cfg);
-	/* Chains are completed in order, so at rest both are at the same place. */
-	if (*why == NULL && cfg->last_avail != cfg->last_used)
-		*why = "the ring's base does not match its used index";
+	*why = flaw(cfg);
 	if (*why != NULL)
 		return -EINVAL;
 	memset(vq, 0, sizeof(*vq));
 	vq->cfg = *cfg;
-	if (cfg->packed)
-		virtq_packed_start(vq);
-	else
-		virtq_split_start(vq);
+	vq->layout = cfg->packed ? &virtq_packed : &virtq_split;
+	vq->avail_seen = cfg->last_avail;
+	virtq_disable_kicks(vq);
 	return 0;
 }
 
 void virtq_close_short(struct virtq *vq, struct virtq_burst *b)
 {
-	struct virtq_chain *c = &vq->chain;
+	const struct virtq_chain *c = &vq->chain;
 
-	if (!c->active || c->written == 0 || vq->broken != NULL)
-		return;
-	if (vq->cfg.packed && !virtq_packed_skip_rest(vq))
-		return;
-	b->reqs[b->n_reqs++] = (struct virtq_req){c->head, c->n_descs, c->written};
-	c->active = false;
+	if (c->active && c->written > 0 && vq->broken == NULL && vq->layout->skip_rest(vq))
+		chain_end(vq, b);
 }
 
 void virtq_log_room(const struct virtq *vq, const struct virtq_burst *b)
@@ -45,18 +79,9 @@ void virtq_rewind(struct virtq *vq)
 	vq->cfg.last_avail = vq->cfg.last_used;
 }
 
-void virtq_abandon(struct virtq *vq, struct virtq_burst *b)
-{
-	virtq_rewind(vq);
-	virtq_burst_clear(b);
-}
-
 static void set_kicks(struct virtq *vq, bool on)
 {
-	if (vq->cfg.packed)
-		virtq_packed_set_kicks(vq, on);
-	else
-		virtq_split_set_kicks(vq, on);
+	vq->layout->set_kicks(vq, on);
 	vq->kicks_on = on;
 }
 

@@ -107,8 +107,11 @@ struct virtq_config {
 	bool indirect;	/* VIRTIO_F_INDIRECT_DESC was negotiated */
 };
 
+struct virtq_layout;
+
 struct virtq {
 	struct virtq_config cfg;
+	const struct virtq_layout *layout;
 	const char *broken;	 /* NULL, or the lie that was found */
 	uint16_t avail_seen;	 /* split: the driver's index when last read */
 	uint16_t signalled_used; /* split: last_used when virtq_wants_call() was last asked */
@@ -122,6 +125,17 @@ enum virtq_result {
 	VIRTQ_OK,     /* a bound of the burst was reached: there may be more */
 	VIRTQ_EMPTY,  /* all that the driver made available is in the burst */
 	VIRTQ_BROKEN, /* the ring lies (see virtq.broken); the burst may hold what came before */
+};
+
+/* A layout's half of the functions below; not for callers. */
+struct virtq_layout {
+	enum virtq_result (*gather)(
+		struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *burst);
+	/* The open chain takes no more: go to its end. False: that is too far for this time. */
+	bool (*skip_rest)(struct virtq *vq);
+	void (*complete)(struct virtq *vq, const struct virtq_burst *burst);
+	bool (*wants_call)(struct virtq *vq);
+	void (*set_kicks)(struct virtq *vq, bool on);
 };
 
 /**
@@ -227,23 +241,8 @@ static inline bool virtq_watch_fired(const struct virtq_watch *w)
 	return ((word & w->mask) == w->value) == w->equal;
 }
 
-/* Halves of the functions below; not for callers. */
+/* virtq_written() with a log; not for callers. */
 void virtq_log_room(const struct virtq *vq, const struct virtq_burst *burst);
-const char *virtq_split_flaw(const struct virtq_config *cfg);
-const char *virtq_packed_flaw(const struct virtq_config *cfg);
-void virtq_split_start(struct virtq *vq);
-void virtq_packed_start(struct virtq *vq);
-enum virtq_result virtq_split_gather(
-	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *burst);
-enum virtq_result virtq_packed_gather(
-	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *burst);
-bool virtq_packed_skip_rest(struct virtq *vq);
-void virtq_split_complete(struct virtq *vq, const struct virtq_burst *burst);
-void virtq_packed_complete(struct virtq *vq, const struct virtq_burst *burst);
-bool virtq_split_wants_call(struct virtq *vq);
-bool virtq_packed_wants_call(struct virtq *vq);
-void virtq_split_set_kicks(struct virtq *vq, bool on);
-void virtq_packed_set_kicks(struct virtq *vq, bool on);
 
 /**
  * Collect up to 'max_bytes' bytes of room. The caller then writes all of it.
@@ -251,18 +250,10 @@ void virtq_packed_set_kicks(struct virtq *vq, bool on);
  * @param max_bytes  > 0
  * @param max_reqs   requests that may be finished, > 0; more than VIRTQ_BURST_REQS are never
  */
-static inline enum virtq_result virtq_gather_some(
+static inline enum virtq_result virtq_gather(
 	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *burst)
 {
-	return vq->cfg.packed ? virtq_packed_gather(vq, max_bytes, max_reqs, burst)
-			      : virtq_split_gather(vq, max_bytes, max_reqs, burst);
-}
-
-/** As many requests as a burst holds. */
-static inline enum virtq_result virtq_gather(
-	struct virtq *vq, uint64_t max_bytes, struct virtq_burst *burst)
-{
-	return virtq_gather_some(vq, max_bytes, VIRTQ_BURST_REQS, burst);
+	return vq->layout->gather(vq, max_bytes, max_reqs, burst);
 }
 
 /** Has a chain been begun, and not finished? */
@@ -326,22 +317,16 @@ static inline void virtq_written(const struct virtq *vq, const struct virtq_burs
 		virtq_log_room(vq, burst);
 }
 
-/** Forget what was gathered and not completed: cfg.last_avail names the first of it again. */
-void virtq_rewind(struct virtq *vq);
-
 /**
- * Give everything in the burst back, as if it had not been gathered: the segments could not be
- * filled. The next gather begins with the same chains.
+ * Forget what was gathered and not completed, as if it had not been: cfg.last_avail names the first
+ * of it again, and the next gather begins there.
  */
-void virtq_abandon(struct virtq *vq, struct virtq_burst *burst);
+void virtq_rewind(struct virtq *vq);
 
 /** Show the burst's requests to the driver, as used. */
 static inline void virtq_complete(struct virtq *vq, const struct virtq_burst *burst)
 {
-	if (vq->cfg.packed)
-		virtq_packed_complete(vq, burst);
-	else
-		virtq_split_complete(vq, burst);
+	vq->layout->complete(vq, burst);
 }
 
 /**
@@ -350,7 +335,7 @@ static inline void virtq_complete(struct virtq *vq, const struct virtq_burst *bu
  */
 static inline bool virtq_wants_call(struct virtq *vq)
 {
-	return vq->cfg.packed ? virtq_packed_wants_call(vq) : virtq_split_wants_call(vq);
+	return vq->layout->wants_call(vq);
 }
 
 /**

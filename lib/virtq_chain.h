@@ -29,28 +29,27 @@ union virtq_desc {
  */
 typedef enum virtq_result virtq_step(struct virtq *vq);
 
+/** A chain of one writable descriptor of the ring. */
+struct virtq_plain {
+	uint64_t gpa;
+	uint32_t len;
+	uint16_t head; /* as virtq_req has it */
+};
+
 /**
- * The way of a layout for chains of the usual form, one writable descriptor of the ring that fits
- * the burst whole and lies in one region: puts as many as follow on one another into the burst, and
- * leaves all else to the steps above.
+ * Is the chain at 'pos', which is available, or seems to be, of the usual form?
  *
- * @param max_reqs    of the burst
- * @param descs_left  lessened by what was looked at
+ * @param pos  as cfg.last_avail; set to that of the next chain
  */
-typedef void virtq_plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs,
-	struct virtq_burst *b, unsigned *descs_left);
+typedef bool virtq_peek(const struct virtq_config *cfg, uint16_t *pos, struct virtq_plain *plain);
+
+/** The layouts. */
+extern const struct virtq_layout virtq_split, virtq_packed;
 
 static inline enum virtq_result virtq_lie(struct virtq *vq, const char *what)
 {
 	vq->broken = what;
 	return VIRTQ_BROKEN;
-}
-
-/** One load of a word that the guest may be writing. Little-endian, as VIRTIO_F_VERSION_1 has it.
- */
-static inline uint16_t virtq_load16(const uint16_t *word)
-{
-	return le16toh(__atomic_load_n(word, __ATOMIC_RELAXED));
 }
 
 /** The device has written to its part of the ring. */
@@ -132,13 +131,53 @@ static inline void chain_end(struct virtq *vq, struct virtq_burst *b)
 }
 
 /**
- * Take room from the open chain until it ends or a bound is reached (then it stays open).
+ * Put chains of the usual form that follow on one another, fit the burst whole and lie in one
+ * region into the burst. All else is left to the steps of the layout.
  *
- * @param packed  a chain that takes no more (chain.closing, 'advance' then yields no room) must be
- *                gone through to its end
+ * @param n           chains that may be looked at
+ * @param descs_left  lessened by what was taken
  */
+VIRTQ_INLINE void gather_plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs,
+	struct virtq_burst *b, unsigned *descs_left, unsigned n, virtq_peek *peek)
+{
+	const struct guest_mem *mem = vq->cfg.mem;
+	const struct guest_region region = mem->regions[mem->last_hit];
+	const struct virtq_config cfg = vq->cfg;
+	uint64_t bytes_left = max_bytes - b->bytes;
+	struct iovec *seg = &b->segs[b->n_segs];
+	struct virtq_req *req = &b->reqs[b->n_reqs];
+	uint16_t pos = cfg.last_avail;
+	unsigned done = 0;
+
+	n = n < max_reqs - b->n_reqs ? n : max_reqs - b->n_reqs;
+	n = n < VIRTQ_BURST_SEGS - b->n_segs ? n : VIRTQ_BURST_SEGS - b->n_segs;
+	n = n < *descs_left ? n : *descs_left;
+	for (; done < n; done++) {
+		uint16_t next = pos;
+		struct virtq_plain p;
+		uint64_t offset;
+
+		if (!peek(&cfg, &next, &p))
+			break;
+		offset = p.gpa - region.gpa;		 /* huge when it is below */
+		if ((uint64_t)p.len - 1 >= bytes_left || /* 0 is none of them */
+			offset >= region.size || p.len > region.size - offset)
+			break;
+		bytes_left -= p.len;
+		seg[done] = (struct iovec){region.hva + offset, p.len};
+		req[done] = (struct virtq_req){p.head, 1, p.len};
+		pos = next;
+	}
+	b->bytes = max_bytes - bytes_left;
+	b->n_segs += done;
+	b->n_reqs += done;
+	*descs_left -= done;
+	vq->cfg.last_avail = pos;
+}
+
+/** Take room from the open chain until it ends or a bound is reached (then it stays open). */
 VIRTQ_INLINE enum virtq_result chain_gather(struct virtq *vq, uint64_t max_bytes,
-	struct virtq_burst *b, unsigned *descs_left, virtq_step *advance, bool packed)
+	struct virtq_burst *b, unsigned *descs_left, virtq_step *advance)
 {
 	struct virtq_chain *c = &vq->chain;
 
@@ -147,10 +186,8 @@ VIRTQ_INLINE enum virtq_result chain_gather(struct virtq *vq, uint64_t max_bytes
 			uint64_t n = c->len;
 			uint8_t *hva;
 
-			if (c->written == UINT32_MAX) { /* all that a used length can say */
-				if (!packed || c->in_indirect)
-					goto end;
-				c->closing = true;
+			/* UINT32_MAX is all that a used length can say. */
+			if (c->closing || c->written == UINT32_MAX) {
 				c->len = 0;
 				break;
 			}
@@ -177,19 +214,19 @@ VIRTQ_INLINE enum virtq_result chain_gather(struct virtq *vq, uint64_t max_bytes
 		if (advance(vq) != VIRTQ_OK)
 			return VIRTQ_BROKEN;
 	}
-end:
 	chain_end(vq, b);
 	return VIRTQ_OK;
 }
 
 /**
- * virtq_gather_some() of a layout.
+ * virtq_gather() of a layout.
  *
- * @param packed  'begin' looks at the chain's first descriptor
+ * @param ready  how many chains may be peeked at
+ * @param begin  looks at the chain's first descriptor
  */
 VIRTQ_INLINE enum virtq_result burst_gather(struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs,
-	struct virtq_burst *b, virtq_plain *plain, virtq_step *begin, virtq_step *advance,
-	bool packed)
+	struct virtq_burst *b, unsigned (*ready)(const struct virtq *vq), virtq_peek *peek,
+	virtq_step *begin, virtq_step *advance)
 {
 	unsigned descs_left = VIRTQ_BURST_DESCS;
 	enum virtq_result r = VIRTQ_OK;
@@ -202,15 +239,16 @@ VIRTQ_INLINE enum virtq_result burst_gather(struct virtq *vq, uint64_t max_bytes
 		return VIRTQ_BROKEN;
 	for (;;) {
 		if (!vq->chain.active) {
-			plain(vq, max_bytes, (unsigned)max_reqs, b, &descs_left);
+			gather_plain(
+				vq, max_bytes, (unsigned)max_reqs, b, &descs_left, ready(vq), peek);
 			if (b->n_reqs == max_reqs || b->bytes == max_bytes || descs_left == 0)
 				return VIRTQ_OK;
 			r = begin(vq);
 			if (r != VIRTQ_OK)
 				return r;
-			descs_left -= packed;
+			descs_left--;
 		}
-		r = chain_gather(vq, max_bytes, b, &descs_left, advance, packed);
+		r = chain_gather(vq, max_bytes, b, &descs_left, advance);
 		if (r != VIRTQ_OK || vq->chain.active)
 			return r;
 	}

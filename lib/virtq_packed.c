@@ -36,28 +36,6 @@ static inline uint64_t *second_half(const struct virtq_config *cfg, uint16_t pos
 	return (uint64_t *)(void *)&cfg->ring[index_of(pos)].len;
 }
 
-const char *virtq_packed_flaw(const struct virtq_config *cfg)
-{
-	const size_t event_bytes = sizeof(struct vring_packed_desc_event);
-	size_t size = cfg->size;
-
-	if (size == 0 || size > VIRTQ_SIZE_MAX)
-		return "packed ring size is not from 1 to 32768";
-	if (cfg->ring == NULL || cfg->driver_event == NULL || cfg->device_event == NULL)
-		return "a part of the ring has no address";
-	if ((uintptr_t)cfg->ring % VRING_DESC_ALIGN_SIZE != 0 ||
-		(uintptr_t)cfg->driver_event % event_bytes != 0 ||
-		(uintptr_t)cfg->device_event % event_bytes != 0)
-		return "a part of the ring is misaligned";
-	if (!guest_mem_has_hva(cfg->mem, cfg->ring, size * sizeof(struct vring_packed_desc)) ||
-		!guest_mem_has_hva(cfg->mem, cfg->driver_event, event_bytes) ||
-		!guest_mem_has_hva(cfg->mem, cfg->device_event, event_bytes))
-		return "a part of the ring is not inside one region of the guest's memory";
-	if (index_of(cfg->last_avail) >= size)
-		return "the packed ring's base is outside the ring";
-	return NULL;
-}
-
 /* The two words of an event suppression structure (§2.8.14), as one, so that they fit together. */
 static inline uint32_t *event_word(struct vring_packed_desc_event *event)
 {
@@ -65,7 +43,7 @@ static inline uint32_t *event_word(struct vring_packed_desc_event *event)
 }
 
 /* On, with EVENT_IDX: when the next descriptor is made available, and no more then. */
-void virtq_packed_set_kicks(struct virtq *vq, bool on)
+static void set_kicks(struct virtq *vq, bool on)
 {
 	uint32_t word = VRING_PACKED_EVENT_FLAG_DISABLE << 16;
 
@@ -79,44 +57,25 @@ void virtq_packed_set_kicks(struct virtq *vq, bool on)
 			&vq->cfg, vq->cfg.device_event, sizeof(struct vring_packed_desc_event));
 }
 
-void virtq_packed_start(struct virtq *vq)
+/* The descriptors themselves say whether they are available. */
+static inline unsigned all(const struct virtq *vq)
 {
-	virtq_packed_set_kicks(vq, false);
+	return VIRTQ_BURST_DESCS;
 }
 
-static inline void plain(struct virtq *vq, uint64_t max_bytes, unsigned max_reqs,
-	struct virtq_burst *b, unsigned *descs_left)
+static inline bool peek(const struct virtq_config *cfg, uint16_t *pos, struct virtq_plain *p)
 {
-	const struct guest_mem *mem = vq->cfg.mem;
-	const struct guest_region region = mem->regions[mem->last_hit];
-	const struct virtq_config cfg = vq->cfg;
-	uint64_t bytes_left = max_bytes - b->bytes;
-	uint16_t pos = cfg.last_avail;
-	unsigned n = *descs_left, done = 0;
+	struct vring_packed_desc *d = &cfg->ring[index_of(*pos)];
+	uint64_t word = le64toh(__atomic_load_n(second_half(cfg, *pos), __ATOMIC_ACQUIRE));
 
-	n = n < max_reqs - b->n_reqs ? n : max_reqs - b->n_reqs;
-	n = n < VIRTQ_BURST_SEGS - b->n_segs ? n : VIRTQ_BURST_SEGS - b->n_segs;
-	for (; done < n; done++) {
-		struct vring_packed_desc *d = &cfg.ring[index_of(pos)];
-		uint64_t word = le64toh(__atomic_load_n(second_half(&cfg, pos), __ATOMIC_ACQUIRE));
-		uint64_t addr = le64toh(__atomic_load_n(&d->addr, __ATOMIC_RELAXED));
-		uint64_t offset = addr - region.gpa; /* huge when it is below */
-		uint32_t len = (uint32_t)word;
-
-		if (word >> 48 != (VRING_DESC_F_WRITE | virtq_avail_flags(pos)) || len == 0 ||
-			len > bytes_left || offset >= region.size || len > region.size - offset)
-			break;
-		prefetch_packed(d, pos);
-		bytes_left -= len;
-		b->segs[b->n_segs + done] = (struct iovec){region.hva + offset, len};
-		b->reqs[b->n_reqs + done] = (struct virtq_req){(uint16_t)(word >> 32), 1, len};
-		pos = pos_add(&cfg, pos, 1);
-	}
-	b->bytes = max_bytes - bytes_left;
-	b->n_segs += done;
-	b->n_reqs += done;
-	*descs_left -= done;
-	vq->cfg.last_avail = pos;
+	if (word >> 48 != (VRING_DESC_F_WRITE | virtq_avail_flags(*pos)))
+		return false;
+	p->gpa = le64toh(__atomic_load_n(&d->addr, __ATOMIC_RELAXED));
+	p->len = (uint32_t)word;
+	p->head = (uint16_t)(word >> 32);
+	prefetch_packed(d, *pos);
+	*pos = pos_add(cfg, *pos, 1);
+	return true;
 }
 
 /* What the first descriptor of a chain, or the next one of its row or its table says. */
@@ -143,7 +102,7 @@ static inline enum virtq_result take_desc(
 		c->next = index_of(vq->cfg.last_avail);
 	}
 	c->gpa = le64toh(d->addr);
-	c->len = (flags & VRING_DESC_F_WRITE) && !c->closing ? le32toh(d->len) : 0;
+	c->len = flags & VRING_DESC_F_WRITE ? le32toh(d->len) : 0;
 	return VIRTQ_OK;
 }
 
@@ -183,16 +142,14 @@ static inline enum virtq_result advance(struct virtq *vq)
 	return take_desc(vq, &d.packed, le16toh(d.packed.flags));
 }
 
-enum virtq_result virtq_packed_gather(
+static enum virtq_result gather(
 	struct virtq *vq, uint64_t max_bytes, uint64_t max_reqs, struct virtq_burst *b)
 {
-	return burst_gather(vq, max_bytes, max_reqs, b, plain, begin, advance, true);
+	return burst_gather(vq, max_bytes, max_reqs, b, all, peek, begin, advance);
 }
 
-/* The open chain takes no more: go to its end. False: it is too far for this time, or there is
- * none.
- */
-bool virtq_packed_skip_rest(struct virtq *vq)
+/* A chain's name is in its last descriptor. */
+static bool skip_rest(struct virtq *vq)
 {
 	struct virtq_chain *c = &vq->chain;
 
@@ -222,7 +179,7 @@ static inline uint64_t used_word(const struct virtq_req *req, uint16_t pos)
 	return htole64(req->written | (uint64_t)req->head << 32 | (uint64_t)flags << 48);
 }
 
-void virtq_packed_complete(struct virtq *vq, const struct virtq_burst *b)
+static void complete(struct virtq *vq, const struct virtq_burst *b)
 {
 	struct virtq_config *cfg = &vq->cfg;
 	uint16_t pos = cfg->last_used;
@@ -263,7 +220,7 @@ static bool has_passed(const struct virtq *vq, uint16_t off_wrap, uint16_t descs
 	return back >= 1 && back <= descs_used;
 }
 
-bool virtq_packed_wants_call(struct virtq *vq)
+static bool wants_call(struct virtq *vq)
 {
 	uint16_t descs_used = vq->descs_used;
 	bool valid = vq->signalled_valid;
@@ -283,3 +240,11 @@ bool virtq_packed_wants_call(struct virtq *vq)
 		return true;
 	}
 }
+
+const struct virtq_layout virtq_packed = {
+	.gather = gather,
+	.skip_rest = skip_rest,
+	.complete = complete,
+	.wants_call = wants_call,
+	.set_kicks = set_kicks,
+};

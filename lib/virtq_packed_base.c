@@ -9,7 +9,7 @@
  *
  * That holds for requests of one descriptor each. Of a chain of several that was used all but the
  * first look as if they were yet to be used. A NEXT flag anywhere tells of them: the driver sets it
- * in chains that wait, and virtq_packed_complete() in those that were used.
+ * in chains that wait, and virtq_packed.c in those that were used.
  */
 #include "virtq.h"
 

@@ -56,7 +56,7 @@ struct ring_expected {
 /** What virtq_has_work() must say. */
 bool ring_model_has_work(struct ring_model *m);
 
-/** What virtq_gather_some() must yield. */
+/** What virtq_gather() must yield. */
 void ring_model_gather(
 	struct ring_model *m, uint64_t max_bytes, uint64_t max_reqs, struct ring_expected *e);
 

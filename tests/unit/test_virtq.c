@@ -65,7 +65,7 @@ static void test_every_size(void **state)
 			driver_publish(&fx.vm.drv);
 			do {
 				assert_true(virtq_has_work(&fx.vq));
-				result = virtq_gather(&fx.vq, UINT64_MAX, &fx.b);
+				result = virtq_gather(&fx.vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx.b);
 				assert_int_not_equal(result, VIRTQ_BROKEN);
 				complete(&fx);
 				for (unsigned i = 0; i < fx.b.n_reqs; i++, n++)
@@ -131,7 +131,8 @@ static void test_chain_as_long_as_the_ring(void **state)
 	assert_int_equal(driver_add(&fx.vm.drv, bufs, cfg.size, cfg.size, 0), 0);
 	driver_publish(&fx.vm.drv);
 	do {
-		assert_int_not_equal(virtq_gather(&fx.vq, UINT64_MAX, &fx.b), VIRTQ_BROKEN);
+		assert_int_not_equal(
+			virtq_gather(&fx.vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx.b), VIRTQ_BROKEN);
 		burst_check(&fx.b);
 		complete(&fx);
 	} while (virtq_has_work(&fx.vq));
@@ -226,7 +227,8 @@ static void test_tables_cross_regions(void **state)
 			driver_publish(&fx.vm.drv);
 			do {
 				assert_int_not_equal(
-					virtq_gather(&fx.vq, UINT64_MAX, &fx.b), VIRTQ_BROKEN);
+					virtq_gather(&fx.vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx.b),
+					VIRTQ_BROKEN);
 				for (unsigned i = 0; i < fx.b.n_segs; i++)
 					assert_seg(&fx, i, bufs[n_segs + i].gpa, 1);
 				n_segs += fx.b.n_segs;

@@ -32,7 +32,7 @@ static enum virtq_result gather(struct fixture *fx, uint64_t max_bytes)
 	enum virtq_result r;
 
 	driver_publish(&fx->vm.drv);
-	r = virtq_gather(&fx->vq, max_bytes, &fx->b);
+	r = virtq_gather(&fx->vq, max_bytes, VIRTQ_BURST_REQS, &fx->b);
 	burst_check(&fx->b);
 	assert_true(fx->b.bytes <= max_bytes);
 	burst_fill(&fx->b, FILL);
@@ -292,7 +292,9 @@ static void test_more_than_a_length_can_say(void **state)
 		vm_offer(&fx.vm, VM_DATA_GPA, 1);
 		driver_publish(&fx.vm.drv);
 		do {
-			assert_int_not_equal(virtq_gather(&fx.vq, maxima[m], &fx.b), VIRTQ_BROKEN);
+			assert_int_not_equal(
+				virtq_gather(&fx.vq, maxima[m], VIRTQ_BURST_REQS, &fx.b),
+				VIRTQ_BROKEN);
 			burst_check(&fx.b);
 			assert_true(fx.b.bytes <= maxima[m]);
 			bytes += fx.b.bytes;
@@ -331,7 +333,7 @@ static void test_split_descriptors_change(void **state)
 		fx.vm.drv.avail->ring[0] = 0xffff;
 		if (n_direct == 0)
 			*driver_rude_desc(&fx.vm.drv, id) = (struct vring_desc){0};
-		assert_int_equal(virtq_gather(&fx.vq, 65, &fx.b), VIRTQ_OK);
+		assert_int_equal(virtq_gather(&fx.vq, 65, VIRTQ_BURST_REQS, &fx.b), VIRTQ_OK);
 		burst_fill(&fx.b, FILL);
 		assert_burst(&fx, 65, 2, 0);
 		assert_ptr_equal(seg_hva(&fx.b, 0), guest_ram_at(&fx.vm.ram, VM_DATA_GPA + 40, 60));
@@ -341,7 +343,7 @@ static void test_split_descriptors_change(void **state)
 		/* Its successor is that of the copy; and that one is a lie by now. */
 		desc[1].next = 0xffff;
 		desc[2].addr = UINT64_MAX - 5;
-		assert_int_equal(virtq_gather(&fx.vq, 1000, &fx.b), VIRTQ_BROKEN);
+		assert_int_equal(virtq_gather(&fx.vq, 1000, VIRTQ_BURST_REQS, &fx.b), VIRTQ_BROKEN);
 		assert_burst(&fx, 2, 1, 0);
 		fixture_fini(&fx);
 	}
@@ -361,7 +363,8 @@ static void test_buffers_on_top_of_the_rings(void **state)
 			vm_offer(&fx.vm, i % 4 * 256, 1000);
 		for (unsigned i = 0; i < 100; i++) {
 			driver_publish(&fx.vm.drv);
-			r = virtq_gather(&fx.vq, 1 + random_below(&seed, 2000), &fx.b);
+			r = virtq_gather(
+				&fx.vq, 1 + random_below(&seed, 2000), VIRTQ_BURST_REQS, &fx.b);
 			burst_check(&fx.b);
 			for (unsigned s = 0; s < fx.b.n_segs; s++)
 				for (unsigned j = 0; j < seg_len(&fx.b, s); j++)

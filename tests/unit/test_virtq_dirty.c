@@ -135,8 +135,8 @@ static void test_bursts_are_logged(void **state)
 			driver_publish(&l.fx.vm.drv);
 			memset(&l.marks, 0, sizeof(l.marks));
 			before = vm_copy(&l.fx.vm);
-			assert_int_not_equal(
-				virtq_gather(&l.fx.vq, 1 + random_below(&l.seed, 700), b),
+			assert_int_not_equal(virtq_gather(&l.fx.vq, 1 + random_below(&l.seed, 700),
+						     VIRTQ_BURST_REQS, b),
 				VIRTQ_BROKEN);
 			burst_fill(b, (uint8_t)(1 + i));
 			virtq_written(&l.fx.vq, b);

@@ -41,7 +41,7 @@ static unsigned serve(struct fixture *fx)
 {
 	if (!virtq_has_work(&fx->vq))
 		return 0;
-	assert_int_equal(virtq_gather(&fx->vq, UINT64_MAX, &fx->b), VIRTQ_EMPTY);
+	assert_int_equal(virtq_gather(&fx->vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx->b), VIRTQ_EMPTY);
 	burst_fill(&fx->b, 1);
 	virtq_complete(&fx->vq, &fx->b);
 	return fx->b.n_reqs;
@@ -139,10 +139,10 @@ static void test_open_chain_is_work(void **state)
 		fixture_init(&fx, event_idx, 65535);
 		offer(&fx);
 		driver_publish(&fx.vm.drv);
-		assert_int_equal(virtq_gather(&fx.vq, 3, &fx.b), VIRTQ_OK);
+		assert_int_equal(virtq_gather(&fx.vq, 3, VIRTQ_BURST_REQS, &fx.b), VIRTQ_OK);
 		assert_true(virtq_is_open(&fx.vq));
 		assert_true(virtq_enable_kicks(&fx.vq));
-		virtq_abandon(&fx.vq, &fx.b);
+		virtq_rewind(&fx.vq);
 		assert_true(virtq_enable_kicks(&fx.vq));
 		assert_int_equal(serve(&fx), 1);
 		assert_false(virtq_enable_kicks(&fx.vq));

@@ -25,7 +25,7 @@ static void test_a_chain_is_used_where_it_began(void **state)
 		assert_int_equal(driver_add(&fx.vm.drv, bufs, 2, 2, 0), 0);
 	driver_publish(&fx.vm.drv);
 	second = at(&fx, 4);
-	assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, &fx.b), VIRTQ_EMPTY);
+	assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx.b), VIRTQ_EMPTY);
 	complete(&fx);
 	assert_int_equal(at(&fx, 3).len, 7);
 	assert_int_equal(at(&fx, 3).flags, W | NEXT | VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED);
@@ -75,7 +75,7 @@ static void test_the_last_id_counts(void **state)
 		fixture_init(&fx, &cfg);
 		put_row(&fx, ids, ARRAY_LEN(ids));
 		driver_publish(&fx.vm.drv);
-		assert_int_equal(virtq_gather(&fx.vq, max, &fx.b), VIRTQ_OK);
+		assert_int_equal(virtq_gather(&fx.vq, max, VIRTQ_BURST_REQS, &fx.b), VIRTQ_OK);
 		virtq_close_short(&fx.vq, &fx.b);
 		assert_int_equal(fx.b.n_reqs, 1);
 		complete(&fx);
@@ -148,15 +148,17 @@ static void test_close_short_far_from_the_end(void **state)
 		assert_int_equal(driver_add(&fx.vm.drv, bufs, N, N, 0), 0);
 		vm_offer(&fx.vm, VM_DATA_GPA, 1);
 		driver_publish(&fx.vm.drv);
-		assert_int_equal(virtq_gather(&fx.vq, 5, &fx.b), VIRTQ_OK);
+		assert_int_equal(virtq_gather(&fx.vq, 5, VIRTQ_BURST_REQS, &fx.b), VIRTQ_OK);
 		virtq_close_short(&fx.vq, &fx.b);
 		assert_int_equal(fx.b.n_reqs, 0);
 		assert_true(virtq_is_open(&fx.vq));
 		complete(&fx);
 		if (by_gather) { /* it takes no byte more */
-			assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, &fx.b), VIRTQ_OK);
+			assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx.b),
+				VIRTQ_OK);
 			assert_int_equal(fx.b.n_segs + fx.b.n_reqs, 0);
-			assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, &fx.b), VIRTQ_EMPTY);
+			assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx.b),
+				VIRTQ_EMPTY);
 			assert_int_equal(fx.b.bytes, 1);
 			assert_int_equal(fx.b.n_reqs, 2);
 		} else {
@@ -190,21 +192,21 @@ static void test_descriptors_change_between_bursts(void **state)
 		desc = n_direct > 0 ? fx.vm.drv.ring : driver_rude_table(&fx.vm.drv, id);
 		driver_offer(&fx.vm.drv, id);
 		driver_publish(&fx.vm.drv);
-		assert_int_equal(virtq_gather(&fx.vq, 40, &fx.b), VIRTQ_OK);
+		assert_int_equal(virtq_gather(&fx.vq, 40, VIRTQ_BURST_REQS, &fx.b), VIRTQ_OK);
 		/* The current one is now short, readable, elsewhere, and the last. */
 		desc[0] = (struct vring_packed_desc){UINT64_MAX, 1, 9, 0};
 		desc[1].addr = VM_DATA_GPA + 1000;
 		desc[1].len = 7;
 		if (n_direct == 0)
 			fx.vm.drv.ring[0] = (struct vring_packed_desc){0};
-		assert_int_equal(virtq_gather(&fx.vq, 65, &fx.b), VIRTQ_OK);
+		assert_int_equal(virtq_gather(&fx.vq, 65, VIRTQ_BURST_REQS, &fx.b), VIRTQ_OK);
 		assert_int_equal(fx.b.n_segs, 2);
 		assert_seg(&fx, 0, VM_DATA_GPA + 40, 60);
 		assert_seg(&fx, 1, VM_DATA_GPA + 1000, 5);
 		/* That there is another one is known; and that one is a lie by now. */
 		desc[1].flags = 0;
 		desc[2].addr = UINT64_MAX - 5;
-		assert_int_equal(virtq_gather(&fx.vq, 1000, &fx.b), VIRTQ_BROKEN);
+		assert_int_equal(virtq_gather(&fx.vq, 1000, VIRTQ_BURST_REQS, &fx.b), VIRTQ_BROKEN);
 		assert_int_equal(fx.b.n_segs, 1);
 		assert_int_equal(fx.b.bytes, 2);
 		fixture_fini(&fx);
@@ -246,14 +248,11 @@ static void test_stop_and_resume(void **state)
 		assert_int_equal(driver_add(&fx.vm.drv, bufs, 2, 2, turn), 0);
 		vm_offer(&fx.vm, VM_DATA_GPA, 2);
 		driver_publish(&fx.vm.drv);
-		assert_int_equal(virtq_gather(&fx.vq, 1 + turn % 7, &fx.b), VIRTQ_OK);
-		if (turn % 3 == 0) {
-			virtq_abandon(&fx.vq, &fx.b);
-			assert_int_equal(fx.b.n_reqs + fx.b.n_segs, 0);
-		} else {
+		assert_int_equal(
+			virtq_gather(&fx.vq, 1 + turn % 7, VIRTQ_BURST_REQS, &fx.b), VIRTQ_OK);
+		if (turn % 3 != 0)
 			complete(&fx);
-			virtq_rewind(&fx.vq);
-		}
+		virtq_rewind(&fx.vq);
 		assert_int_equal(fx.vq.cfg.last_avail, fx.vq.cfg.last_used);
 		assert_int_equal(fx.vq.cfg.last_used, driver_resume_base(&fx.vm.drv));
 		again.last_avail = again.last_used = fx.vq.cfg.last_used;
@@ -432,7 +431,7 @@ static void test_watch(void **state)
 		assert_false(virtq_watch_fired(&watch));
 		driver_publish(&fx.vm.drv);
 		assert_true(virtq_watch_fired(&watch));
-		assert_int_equal(virtq_gather(&fx.vq, 1, &fx.b), VIRTQ_OK);
+		assert_int_equal(virtq_gather(&fx.vq, 1, VIRTQ_BURST_REQS, &fx.b), VIRTQ_OK);
 		virtq_watch(&fx.vq, &watch); /* a chain is open */
 		assert_true(virtq_watch_fired(&watch));
 		complete(&fx);

@@ -236,7 +236,7 @@ static void test_lie_behind_a_short_close(void **state)
 	fixture_init(&fx);
 	plant(&fx, chain, 2);
 	driver_publish(&fx.vm.drv);
-	assert_int_equal(virtq_gather(&fx.vq, 33, &fx.b), VIRTQ_OK);
+	assert_int_equal(virtq_gather(&fx.vq, 33, VIRTQ_BURST_REQS, &fx.b), VIRTQ_OK);
 	virtq_close_short(&fx.vq, &fx.b);
 	assert_int_equal(fx.b.n_reqs, 2);
 	assert_string_equal(fx.vq.broken, MIXED);
@@ -265,7 +265,7 @@ static void test_flags_of_other_laps(void **state)
 		vm_start(&vm, &vq);
 		vm.drv.ring[0] = (struct vring_packed_desc){DATA, 5, 0, W | other[i]};
 		assert_false(virtq_has_work(&vq));
-		assert_int_equal(virtq_gather(&vq, UINT64_MAX, &b), VIRTQ_EMPTY);
+		assert_int_equal(virtq_gather(&vq, UINT64_MAX, VIRTQ_BURST_REQS, &b), VIRTQ_EMPTY);
 		assert_int_equal(b.n_reqs, 0);
 	}
 	vm_fini(&vm);
@@ -285,7 +285,7 @@ static void test_ring_without_an_end(void **state)
 		for (unsigned i = 0; i < 2; i++)
 			driver_rude_put(&vm.drv, &(struct vring_packed_desc){DATA, 1, 0, W});
 		driver_publish(&vm.drv);
-		assert_int_equal(virtq_gather(&vq, UINT64_MAX, &b), VIRTQ_EMPTY);
+		assert_int_equal(virtq_gather(&vq, UINT64_MAX, VIRTQ_BURST_REQS, &b), VIRTQ_EMPTY);
 		assert_int_equal(b.n_reqs, 2);
 		/* It is not completed: the driver cannot know that it may go on. */
 	}

@@ -135,7 +135,7 @@ static void one_turn(struct fixture *fx)
 
 	make_available(fx);
 	(void)virtq_has_work(&fx->vq);
-	r = virtq_gather(&fx->vq, max, &fx->b);
+	r = virtq_gather(&fx->vq, max, VIRTQ_BURST_REQS, &fx->b);
 	burst_check(&fx->b);
 	assert_true(fx->b.bytes <= max);
 	for (unsigned i = 0; i < fx->b.n_segs; i++)

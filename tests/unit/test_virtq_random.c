@@ -264,7 +264,7 @@ static void one_case(struct fixture *fx)
 		driver_publish(drv);
 		assert_int_equal(virtq_has_work(&fx->vq), fx->m.n > 0);
 		model_gather(&fx->m, max, &fx->e);
-		compare_burst(fx, virtq_gather(&fx->vq, max, &fx->b));
+		compare_burst(fx, virtq_gather(&fx->vq, max, VIRTQ_BURST_REQS, &fx->b));
 		fill_both(fx);
 		if (below(fx, 6) == 0)
 			close_both(fx);

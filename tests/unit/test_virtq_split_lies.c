@@ -272,7 +272,7 @@ static void test_avail_index_goes_back(void **state)
 
 	fixture_init(&fx);
 	driver_publish(&fx.vm.drv);
-	assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, &fx.b), VIRTQ_EMPTY);
+	assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx.b), VIRTQ_EMPTY);
 	virtq_complete(&fx.vq, &fx.b);
 	vm_take(&fx.vm, 10);
 	vm_take(&fx.vm, 20);
@@ -290,7 +290,7 @@ static void test_full_ring_of_one_head(void **state)
 	for (unsigned i = 2; i < SIZE; i++)
 		driver_rude_push(&fx.vm.drv, fx.vm.drv.avail->ring[65534 % SIZE]);
 	driver_publish(&fx.vm.drv);
-	assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, &fx.b), VIRTQ_EMPTY);
+	assert_int_equal(virtq_gather(&fx.vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx.b), VIRTQ_EMPTY);
 	assert_int_equal(fx.b.n_reqs, SIZE);
 	fixture_fini(&fx);
 }
@@ -335,7 +335,7 @@ static void test_lengths_that_wrap(void **state)
 		cfg.desc[0] = cases[i].desc;
 		cfg.avail->idx = 1;
 		assert_int_equal(virtq_init(&vq, &cfg, &why), 0);
-		assert_int_equal(virtq_gather(&vq, UINT64_MAX, &b),
+		assert_int_equal(virtq_gather(&vq, UINT64_MAX, VIRTQ_BURST_REQS, &b),
 			cases[i].reason == NULL ? VIRTQ_EMPTY : VIRTQ_BROKEN);
 		burst_check(&b);
 		assert_int_equal(b.bytes, cases[i].bytes);

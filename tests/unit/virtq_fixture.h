@@ -30,7 +30,7 @@ static inline void fixture_fini(struct fixture *fx)
 static inline void gather_all(struct fixture *fx)
 {
 	driver_publish(&fx->vm.drv);
-	assert_int_equal(virtq_gather(&fx->vq, UINT64_MAX, &fx->b), VIRTQ_EMPTY);
+	assert_int_equal(virtq_gather(&fx->vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx->b), VIRTQ_EMPTY);
 	burst_check(&fx->b);
 }
 

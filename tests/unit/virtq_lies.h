@@ -94,7 +94,8 @@ static inline void assert_left_alone(struct fixture *fx)
 	copy = vm_copy(&fx->vm);
 	mprotect(fx->vm.ram.regions[0].host, fx->vm.ram.regions[0].size_bytes, PROT_NONE);
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(virtq_gather(&fx->vq, UINT64_MAX, &fx->b), VIRTQ_BROKEN);
+		assert_int_equal(
+			virtq_gather(&fx->vq, UINT64_MAX, VIRTQ_BURST_REQS, &fx->b), VIRTQ_BROKEN);
 		assert_int_equal(fx->b.n_segs + fx->b.n_reqs, 0);
 		assert_int_equal(fx->b.bytes, 0);
 		assert_ptr_equal(fx->vq.broken, reason);
@@ -116,7 +117,7 @@ static inline void assert_caught(struct fixture *fx, uint64_t max_bytes, const c
 	unsigned n = 0;
 
 	do {
-		r = virtq_gather(&fx->vq, max_bytes, &fx->b);
+		r = virtq_gather(&fx->vq, max_bytes, VIRTQ_BURST_REQS, &fx->b);
 		fill(fx);
 		bytes += fx->b.bytes;
 		virtq_complete(&fx->vq, &fx->b);
