@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "budget.h"
 
-#include "budget_lend.h"
-
 #include <string.h>
 
 /* How often in a period those who wait are looked at; not more often, nor more seldom, than this.
@@ -10,6 +8,12 @@
 #define STEPS	    64
 #define STEP_MIN_NS UINT64_C(10000)
 #define STEP_MAX_NS UINT64_C(1000000)
+
+/* Rounds of dividing: a round may end early because of caps. */
+#define ROUNDS 4
+
+/* Looks for a level; each leaves out those above it. What is not found by then is near enough. */
+#define LEVELS 16
 
 void budget_init(struct budget *b, const struct budget_config *cfg)
 {
@@ -86,7 +90,7 @@ static void keep(struct budget_account *a, uint64_t period)
 	a->kept += over;
 }
 
-void budget_refill(const struct budget *b, struct budget_account *a)
+static void refill(const struct budget *b, struct budget_account *a)
 {
 	/* An account that came from an lcore whose clock is ahead has had this period's share. */
 	if (a->started && a->period >= b->period)
@@ -110,16 +114,195 @@ void budget_change(struct budget *b, struct budget_account *a, const struct budg
 	/* An earlier change may be due, and not be seen yet, because the guest asked for nothing.
 	 */
 	if (b->started)
-		budget_refill(b, a);
+		refill(b, a);
 	a->next = *terms;
 	a->next_from = from_period;
 	b->limited |= is_limited(terms);
 }
 
-uint64_t budget_part(uint64_t amount, uint64_t part)
+/* Such a part (of BUDGET_ONE) of an amount, rounded down. */
+static uint64_t part_of(uint64_t amount, uint64_t part)
 {
 	return (uint64_t)(((unsigned __int128)amount * part) >> 32);
 }
+
+/* Lending */
+
+static uint32_t weight_of(const struct budget_account *a)
+{
+	return a->terms.weight_hi - a->terms.weight_lo;
+}
+
+/* What it has had in this period, or may have. */
+static uint64_t had(const struct budget_account *a)
+{
+	uint64_t had;
+
+	return __builtin_add_overflow(a->used, a->tokens, &had) ? BUDGET_UNLIMITED : had;
+}
+
+/* What it may still be lent. */
+static uint64_t room(const struct budget_account *a)
+{
+	return had(a) < a->terms.cap ? a->terms.cap - had(a) : 0;
+}
+
+/* What it does not need: what its cap keeps it from, and what it lags behind. */
+static uint64_t surplus(const struct budget *b, const struct budget_account *a)
+{
+	uint64_t reserve = a->terms.cap - a->used;
+
+	if (a->tokens == BUDGET_UNLIMITED)
+		return 0;
+	if (!a->hungry) {
+		/* Of its own share what is still to come, at an even pace; the rest is borrowed. */
+		uint64_t left = a->pace > a->used ? a->pace - a->used : 0;
+		uint64_t to_come = a->pace - part_of(a->pace, b->lent_pace);
+
+		left = left < to_come ? left : to_come;
+		reserve = reserve < left ? reserve : left;
+	}
+	return a->tokens > reserve ? a->tokens - reserve : 0;
+}
+
+/*
+ * The level up to which 'amount' fills those who are 'filling', in 2^-32 of a unit for each unit of
+ * weight: those above it are left out. 0: nobody is.
+ */
+static unsigned __int128 find_level(struct budget *b, uint64_t amount)
+{
+	unsigned __int128 level = 0;
+
+	for (unsigned look = 0; look < LEVELS; look++) {
+		unsigned __int128 sum = amount;
+		uint64_t weight = 0;
+		bool all = true;
+
+		for (unsigned i = 0; i < b->n_accounts; i++) {
+			const struct budget_account *a = b->cfg.accounts[i];
+
+			if (a->filling) {
+				sum += had(a);
+				weight += weight_of(a);
+			}
+		}
+		if (weight == 0)
+			return 0;
+		level = (sum << 32) / weight;
+		for (unsigned i = 0; i < b->n_accounts; i++) {
+			struct budget_account *a = b->cfg.accounts[i];
+
+			if (a->filling && (level * weight_of(a)) >> 32 < had(a))
+				a->filling = all = false;
+		}
+		if (all)
+			break;
+	}
+	return level;
+}
+
+static uint64_t give(struct budget_account *a, uint64_t amount, uint64_t most)
+{
+	if (amount > most)
+		amount = most;
+	if (amount > room(a))
+		amount = room(a);
+	a->tokens += amount;
+	return amount;
+}
+
+/* Divide 'amount' among the hungry, by weight, those first who had least. @return what is over */
+static uint64_t divide(struct budget *b, uint64_t amount)
+{
+	for (unsigned round = 0; round < ROUNDS && amount > 0; round++) {
+		uint64_t before = amount;
+		unsigned __int128 level;
+
+		for (unsigned i = 0; i < b->n_accounts; i++) {
+			struct budget_account *a = b->cfg.accounts[i];
+
+			a->filling = a->hungry && weight_of(a) > 0 && room(a) > 0;
+		}
+		level = find_level(b, amount);
+		for (unsigned i = 0; i < b->n_accounts && level > 0; i++) {
+			struct budget_account *a = b->cfg.accounts[i];
+			uint64_t target;
+
+			if (!a->filling)
+				continue;
+			target = (uint64_t)((level * weight_of(a)) >> 32);
+			if (target > had(a))
+				amount -= give(a, target - had(a), amount);
+		}
+		if (amount == before)
+			break;
+	}
+	/* What rounding left: a unit each, another one first every time. */
+	for (unsigned i = 0; i < b->n_accounts && amount > 0; i++) {
+		struct budget_account *a =
+			b->cfg.accounts[(i + b->period + b->next_ns) % b->n_accounts];
+
+		if (a->hungry && weight_of(a) > 0)
+			amount -= give(a, 1, amount);
+	}
+	return amount;
+}
+
+/* Take it from those who do not need it. */
+static void collect(struct budget *b, uint64_t amount)
+{
+	for (unsigned i = 0; i < b->n_accounts && amount > 0; i++) {
+		struct budget_account *a = b->cfg.accounts[i];
+		uint64_t part = surplus(b, a);
+
+		if (part > amount)
+			part = amount;
+		a->tokens -= part;
+		amount -= part;
+	}
+}
+
+/* Fair sharing: what guests do not use of their shares goes to those who want more. */
+static void lend(struct budget *b)
+{
+	const struct budget_config *cfg = &b->cfg;
+	uint64_t pool = 0, elsewhere = 0;
+	uint32_t here = 0;
+
+	for (unsigned i = 0; i < b->n_accounts; i++) {
+		struct budget_account *a = cfg->accounts[i];
+
+		refill(b, a);
+		if (a->hungry && room(a) > 0)
+			here += weight_of(a);
+		if (__builtin_add_overflow(pool, surplus(b, a), &pool))
+			pool = BUDGET_UNLIMITED;
+	}
+	if (cfg->exchange != NULL)
+		elsewhere = budget_exchange_want(
+			cfg->exchange, b->period, cfg->lcore, cfg->n_lcores, here);
+	if (pool > 0 && elsewhere > 0) {
+		uint64_t theirs =
+			(uint64_t)((unsigned __int128)pool * elsewhere / (here + elsewhere));
+
+		theirs = budget_exchange_put(cfg->exchange, b->period, theirs);
+		collect(b, theirs);
+		pool -= theirs;
+	}
+	if (here == 0)
+		return;
+	if (pool > 0)
+		collect(b, pool - divide(b, pool));
+	if (cfg->exchange != NULL) {
+		uint64_t over = divide(b, budget_exchange_take(cfg->exchange, b->period, here,
+						  here + elsewhere, b->final));
+
+		if (over > 0)
+			budget_exchange_put(cfg->exchange, b->period, over);
+	}
+}
+
+/* The time */
 
 /* How far 'at' is on the way between two times, of BUDGET_ONE. */
 static uint64_t way(uint64_t at, uint64_t from, uint64_t to)
@@ -166,14 +349,16 @@ bool budget_advance_now(struct budget *b, uint64_t now_ns)
 	if ((cfg->fair || !b->final) && b->end_ns - now_ns > step_ns(b))
 		b->next_ns = now_ns + step_ns(b);
 	if (cfg->fair)
-		budget_lend(b);
+		lend(b);
 	return true;
 }
+
+/* What a guest has and takes */
 
 /* What of its tokens has come. */
 static uint64_t released(const struct budget *b, const struct budget_account *a)
 {
-	uint64_t held = a->pace - budget_part(a->pace, b->release);
+	uint64_t held = a->pace - part_of(a->pace, b->release);
 	uint64_t tokens = own(a);
 
 	return tokens > held ? tokens - held : 0;
@@ -192,7 +377,7 @@ uint64_t budget_allowance_limited(struct budget *b, struct budget_account *a)
 {
 	uint64_t amount;
 
-	budget_refill(b, a);
+	refill(b, a);
 	amount = allowance(b, a);
 	a->hungry = amount == 0;
 	return amount;
@@ -202,7 +387,7 @@ void budget_charge_limited(struct budget *b, struct budget_account *a, uint64_t 
 {
 	uint64_t tokens;
 
-	budget_refill(b, a);
+	refill(b, a);
 	tokens = released(b, a);
 	if (tokens > amount)
 		tokens = amount;

@@ -33,14 +33,13 @@
  * an argument. No system calls, no allocation, no locks.
  */
 
+#include "budget_exchange.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 /** For an amount: no limit. */
 #define BUDGET_UNLIMITED UINT64_MAX
-
-/** Lcores that can lend to each other. */
-#define BUDGET_LCORES_MAX 128
 
 /** What a guest is entitled to. */
 struct budget_terms {
@@ -64,16 +63,6 @@ struct budget_account {
 	struct budget_terms terms;
 	struct budget_terms next; /* from period 'next_from' on */
 	uint64_t next_from;	  /* UINT64_MAX: no change is coming */
-};
-
-/** Where lcores lend to each other. Shared, zeroed before use, aligned to a cache line. */
-struct budget_exchange {
-	/* Any lcore: rw. The period (its last 20 bits) and what was left there in it (44 bits). */
-	_Alignas(64) uint64_t pot;
-	/* Lcore i: rw, others: ro. The period (its last 32 bits) and the weight that wants more. */
-	struct {
-		_Alignas(64) uint64_t wanted;
-	} lcores[BUDGET_LCORES_MAX];
 };
 
 struct budget_config {

@@ -104,11 +104,11 @@ static int test_long(struct keystream *ks)
 	memset(counter, 0xff, sizeof(counter));
 	counter[KEYSTREAM_BLOCK_BYTES - 1] = 0xe0; /* it wraps half way */
 	if (err == 0)
-		err = keystream_generate(ks, counter, many, sizeof(many));
+		err = keystream_generate(ks, counter, &(struct iovec){many, sizeof(many)}, 1);
 	for (size_t i = 0; i < sizeof(many) && err == 0; i += sizeof(block)) {
 		size_t n = sizeof(many) - i < sizeof(block) ? sizeof(many) - i : sizeof(block);
 
-		err = keystream_generate(ks, counter, block, n);
+		err = keystream_generate(ks, counter, &(struct iovec){block, n}, 1);
 		if (err == 0 && memcmp(many + i, block, n) != 0)
 			err = -EILSEQ;
 		keystream_counter_add(counter, 1);

@@ -14,7 +14,7 @@ kept=$top/tests/fuzz/corpus
 
 # What each target is there for: the files whose lines it should reach.
 declare -A FILES=(
-    [budget]='lib/budget.c lib/budget_lend.c'
+    [budget]='lib/budget.c lib/budget_exchange.c'
     [config]='app/daemon/config/config.c app/daemon/config/setting.c app/daemon/config/settings.c app/daemon/config/settings_guest.c app/daemon/config/spec.c'
     [control]='app/daemon/control/request.c app/daemon/control/commands.c'
     [drbg]='lib/drbg.c lib/keystream.c lib/keystream_ipsec_mb.c lib/keystream_libcrypto.c'

@@ -49,13 +49,6 @@ int keystream_set_key(struct keystream *ks, const uint8_t key[KEYSTREAM_KEY_BYTE
 	return EVP_EncryptInit_ex2(ks->ecb, EVP_aes_256_ecb(), key, NULL, NULL) == 1 ? 0 : -EIO;
 }
 
-int keystream_start(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES])
-{
-	memcpy(ks->counter, start, sizeof(ks->counter));
-	ks->used = sizeof(ks->block);
-	return 0;
-}
-
 static void next_block(struct keystream *ks)
 {
 	uint8_t high[8];
@@ -70,7 +63,7 @@ static void next_block(struct keystream *ks)
 	ks->used = 0;
 }
 
-int keystream_next(struct keystream *ks, uint8_t *dst, size_t len_bytes)
+static void next(struct keystream *ks, uint8_t *dst, size_t len_bytes)
 {
 	for (size_t i = 0; i < len_bytes && ks->fault != STUCK_OUTPUT; i++) {
 		if (ks->used == sizeof(ks->block))
@@ -81,14 +74,16 @@ int keystream_next(struct keystream *ks, uint8_t *dst, size_t len_bytes)
 		dst[0] ^= 1;
 	if (ks->fault == BIT_IN_LAST && len_bytes > 1024)
 		dst[len_bytes - 1] ^= 0x80;
-	return 0;
 }
 
 int keystream_generate(struct keystream *ks, const uint8_t start[KEYSTREAM_BLOCK_BYTES],
-	uint8_t *dst, size_t len_bytes)
+	const struct iovec *segs, unsigned n_segs)
 {
-	keystream_start(ks, start);
-	return keystream_next(ks, dst, len_bytes);
+	memcpy(ks->counter, start, sizeof(ks->counter));
+	ks->used = sizeof(ks->block);
+	for (unsigned i = 0; i < n_segs; i++)
+		next(ks, segs[i].iov_base, segs[i].iov_len);
+	return 0;
 }
 
 void keystream_clear(struct keystream *ks)
