@@ -45,15 +45,10 @@ int guest_mem_init(struct guest_mem *mem, const struct guest_region *regions, un
 uint8_t *guest_mem_translate_slow(struct guest_mem *mem, uint64_t gpa, uint64_t *len_bytes)
 {
 	for (unsigned i = 0; i < mem->n_regions; i++) {
-		const struct guest_region *r = &mem->regions[i];
-		uint64_t offset = gpa - r->gpa;
-
-		if (offset >= r->size)
-			continue;
-		mem->last_hit = i;
-		if (*len_bytes > r->size - offset)
-			*len_bytes = r->size - offset;
-		return r->hva + offset;
+		if (gpa - mem->regions[i].gpa < mem->regions[i].size) {
+			mem->last_hit = i;
+			return guest_mem_translate(mem, gpa, len_bytes); /* at once, this time */
+		}
 	}
 	return NULL;
 }
@@ -76,28 +71,32 @@ int guest_mem_read(struct guest_mem *mem, uint64_t gpa, void *dst, size_t len_by
 	return 0;
 }
 
-bool guest_mem_has_hva(const struct guest_mem *mem, const void *hva, size_t len_bytes)
+/* The region that 'hva' is mapped in, and how far from its start; NULL: none. */
+static const struct guest_region *region_at(
+	const struct guest_mem *mem, const void *hva, uintptr_t *offset)
 {
 	for (unsigned i = 0; i < mem->n_regions; i++) {
-		const struct guest_region *r = &mem->regions[i];
-		uintptr_t offset = (uintptr_t)hva - (uintptr_t)r->hva;
-
-		if (offset < r->size && len_bytes <= r->size - offset)
-			return true;
+		*offset = (uintptr_t)hva - (uintptr_t)mem->regions[i].hva;
+		if (*offset < mem->regions[i].size)
+			return &mem->regions[i];
 	}
-	return false;
+	return NULL;
+}
+
+bool guest_mem_has_hva(const struct guest_mem *mem, const void *hva, size_t len_bytes)
+{
+	uintptr_t offset;
+	const struct guest_region *r = region_at(mem, hva, &offset);
+
+	return r != NULL && len_bytes <= r->size - offset;
 }
 
 bool guest_mem_gpa(const struct guest_mem *mem, const void *hva, uint64_t *gpa)
 {
-	for (unsigned i = 0; i < mem->n_regions; i++) {
-		const struct guest_region *r = &mem->regions[i];
-		uintptr_t offset = (uintptr_t)hva - (uintptr_t)r->hva;
+	uintptr_t offset;
+	const struct guest_region *r = region_at(mem, hva, &offset);
 
-		if (offset < r->size) {
-			*gpa = r->gpa + offset;
-			return true;
-		}
-	}
-	return false;
+	if (r != NULL)
+		*gpa = r->gpa + offset;
+	return r != NULL;
 }

@@ -7,6 +7,9 @@
 /* A request of Linux's driver: see end_of_allowance(). */
 #define LINUX_BYTES 64
 
+/* What a request may wait for. */
+enum need { ALLOWANCE, BYTES };
+
 int rng_device_start(struct rng_device *dev, const struct virtq_config *ring, const char **why)
 {
 	struct virtq_config cfg = *ring;
@@ -17,16 +20,6 @@ int rng_device_start(struct rng_device *dev, const struct virtq_config *ring, co
 	return virtq_init(&dev->vq, &cfg, why);
 }
 
-static void complete(struct rng_device *dev, const struct virtq_burst *burst)
-{
-	if (burst->n_reqs == 0)
-		return;
-	virtq_complete(&dev->vq, burst);
-	stats_add(&dev->stats.requests, burst->n_reqs);
-	if (virtq_wants_call(&dev->vq))
-		dev->call_owed = true;
-}
-
 /* It asks for nothing more: what it has may be lent. */
 static void content(struct rng_device *dev)
 {
@@ -34,13 +27,16 @@ static void content(struct rng_device *dev)
 	budget_content(&dev->requests);
 }
 
-/* There is work, but nothing to do it with. Count when that begins, not how often we look. */
-static enum rng_result wait_for(struct rng_device *dev, uint64_t *counter)
+/*
+ * There is work, but no bytes or no allowance to do it with. Count when that begins, not how often
+ * we look.
+ */
+static enum rng_result wait_for(struct rng_device *dev, enum need need)
 {
 	if (!dev->waiting)
-		stats_add(counter, 1);
+		stats_add(need == BYTES ? &dev->stats.starved : &dev->stats.throttled, 1);
 	dev->waiting = true;
-	dev->starved = counter == &dev->stats.starved;
+	dev->starved = need == BYTES;
 	return RNG_WAIT;
 }
 
@@ -56,20 +52,27 @@ static void close_short(struct rng_device *dev, struct virtq_burst *burst)
 /* Complete what the burst has, and charge for the requests. */
 static void deliver(struct rng_device *dev, struct rng_supply *supply)
 {
-	budget_charge(supply->requests, &dev->requests, supply->burst.n_reqs);
-	complete(dev, &supply->burst);
+	const unsigned n_reqs = supply->burst.n_reqs;
+
+	budget_charge(supply->requests, &dev->requests, n_reqs);
 	dev->waiting = dev->starved = false;
+	if (n_reqs == 0)
+		return;
+	virtq_complete(&dev->vq, &supply->burst);
+	stats_add(&dev->stats.requests, n_reqs);
+	if (virtq_wants_call(&dev->vq))
+		dev->call_owed = true;
 }
 
 /* No byte can be given now. A request that has some is not kept waiting for the rest. */
 static enum rng_result give_nothing(
-	struct rng_device *dev, struct rng_supply *supply, bool throttled)
+	struct rng_device *dev, struct rng_supply *supply, enum need need)
 {
 	virtq_burst_clear(&supply->burst);
-	if (throttled ? budget_is_final(supply->bytes) : entropy_is_dry(supply->entropy))
+	if (need == BYTES ? entropy_is_dry(supply->entropy) : budget_is_final(supply->bytes))
 		close_short(dev, &supply->burst);
 	if (supply->burst.n_reqs == 0)
-		return wait_for(dev, throttled ? &dev->stats.throttled : &dev->stats.starved);
+		return wait_for(dev, need);
 	deliver(dev, supply);
 	return RNG_SERVED;
 }
@@ -129,16 +132,16 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 
 	max_reqs = budget_allowance(supply->requests, &dev->requests);
 	if (max_reqs == 0)
-		return wait_for(dev, &dev->stats.throttled);
+		return wait_for(dev, ALLOWANCE);
 	allowance = budget_allowance(supply->bytes, &dev->bytes);
 	if (allowance == 0)
-		return give_nothing(dev, supply, true);
+		return give_nothing(dev, supply, ALLOWANCE);
 	max_bytes = turn_bytes(supply);
 	if (allowance < max_bytes)
 		max_bytes = allowance;
 	max_bytes = fair_share(supply, entropy_avail(supply->entropy, max_bytes), max_bytes);
 	if (max_bytes == 0)
-		return give_nothing(dev, supply, false);
+		return give_nothing(dev, supply, BYTES);
 
 	r = virtq_gather(&dev->vq, max_bytes, max_reqs, burst);
 	last = burst->bytes == allowance && burst->n_reqs < max_reqs && r != VIRTQ_BROKEN &&
@@ -149,7 +152,7 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	virtq_written(&dev->vq, burst);
 	if (err != 0) {
 		virtq_rewind(&dev->vq);
-		return wait_for(dev, &dev->stats.starved);
+		return wait_for(dev, BYTES);
 	}
 	budget_charge(supply->bytes, &dev->bytes, burst->bytes);
 	stats_add(&dev->stats.bytes, burst->bytes);
