@@ -63,7 +63,7 @@ static void *run(void *arg)
 	uint64_t cookie = 0;
 	uint64_t seen = 0;
 
-	while (h->complaint == NULL) {
+	while (__atomic_load_n(&h->complaint, __ATOMIC_ACQUIRE) == NULL) {
 		bool stop = __atomic_load_n(&h->stop, __ATOMIC_ACQUIRE);
 		bool all = take_all(h);
 
