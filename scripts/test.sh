@@ -14,7 +14,8 @@ build_asan=$top/build-asan
 build_tsan=$top/build-tsan
 
 # Where threads meet: the ways to a worker and back, and all that MAIN reads.
-tsan_tests=(bell caller guard e2e-churn e2e-control e2e-memory e2e-notify)
+tsan_tests=(bell caller guard e2e-budget e2e-churn e2e-control e2e-drbg e2e-memory e2e-notify e2e-reload
+    e2e-source)
 # What touches guests' memory, or a front-end's words, and is quick enough; and AES as valgrind's
 # CPU has it, which is not one with AVX-512.
 valgrind_tests=(guest_mem virtq_split_lies virtq_packed_lies message receive request keystream)
