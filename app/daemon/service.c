@@ -52,8 +52,9 @@ struct service {
 	/* Where lcores lend to each other what their guests do not use: bytes, and requests */
 	struct budget_exchange *exchanges;
 	uint32_t reseed_s;
-	bool reseed_overdue; /* as last logged */
-	uint64_t reseeded_s; /* when a reseed was last due */
+	bool reseed_overdue;		 /* as last logged */
+	bool failed[OPTIONS_LCORES_MAX]; /* logged: the DRBG of worker number i */
+	uint64_t reseeded_s;		 /* when a reseed was last due */
 };
 
 static int open_line(struct service *s, struct line *line, struct why *why)
@@ -347,12 +348,26 @@ void service_set_reseed_time(struct service *s, uint32_t seconds)
 	s->reseed_s = seconds;
 }
 
+static void say_which_failed(struct service *s)
+{
+	for (unsigned i = 0; i < s->n_workers; i++) {
+		if (s->failed[i] || stats_read(&worker_entropy_stats(s->workers[i])->failed) == 0)
+			continue;
+		s->failed[i] = true;
+		LOG(ERR,
+			"the DRBG of lcore %u failed its self-test, and gives nothing any more: its guests "
+			"wait; move them to another lcore, and look at that CPU",
+			worker_lcore(s->workers[i]));
+	}
+}
+
 static void say_whether_overdue(struct service *s)
 {
 	bool overdue = false;
 
 	for (unsigned i = 0; i < s->n_workers; i++)
-		overdue |= stats_read(&worker_entropy_stats(s->workers[i])->overdue) != 0;
+		overdue |= !s->failed[i] &&
+			   stats_read(&worker_entropy_stats(s->workers[i])->overdue) != 0;
 	if (overdue == s->reseed_overdue)
 		return;
 	s->reseed_overdue = overdue;
@@ -393,5 +408,6 @@ void service_tick(struct service *s)
 		s->reseeded_s = now_s;
 		service_reseed(s, true);
 	}
+	say_which_failed(s);
 	say_whether_overdue(s);
 }

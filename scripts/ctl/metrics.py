@@ -144,6 +144,8 @@ def of_lcores(lcores):
         ('guests', 'Guests attached', lambda lcore: lcore['guests']),
         ('reseed_overdue', 'A reseed is due, and there is no seed',
          lambda lcore: lcore['overdue']),
+        ('drbg_failed', 'The DRBG failed its self-test, and gives nothing any more',
+         lambda lcore: lcore['failed']),
     ))
     times = CounterMetricFamily(families.PREFIX + 'lcore_seconds', 'What its time went to',
                                 labels=['lcore', 'state'])

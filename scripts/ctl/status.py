@@ -57,7 +57,8 @@ LCORE_COLUMNS = [
     Column('RESEEDS', lambda n: n['reseeds'], rank=3),
     Column('GENERATED', lambda n: n['generated'], rank=4),
     Column('DRAWN', lambda n: NONE if n['drawn'] is None else n['drawn'], rank=5),
-    Column('NOTES', lambda n: 'reseed is overdue' if n['overdue'] else NONE, rank=1, left=True),
+    Column('NOTES', lambda n: ('DRBG failed its self-test' if n['failed'] else
+                               'reseed is overdue' if n['overdue'] else NONE), rank=1, left=True),
 ]
 
 SOURCE_COLUMNS = [

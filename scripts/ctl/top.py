@@ -144,8 +144,9 @@ def _lcores(before, after, seconds):
                 f'{_busy(lcore, old.get(lcore["lcore"]), seconds)}')
         if after.status['source-mode'] == 'drbg':
             text += f', {lcore["reseeds"]} reseeds'
-        yield (text + (', RESEED OVERDUE' if lcore['overdue'] else ''),
-               RED if lcore['overdue'] else PLAIN)
+        trouble = (', DRBG FAILED ITS SELF-TEST' if lcore['failed'] else
+                   ', RESEED OVERDUE' if lcore['overdue'] else '')
+        yield text + trouble, RED if trouble else PLAIN
 
 
 def _table(rates, most):

@@ -294,7 +294,7 @@ def _(env):
                        ('f', 0, {}, {'waits_for': 'bytes'})],
                    sources=[{'file': 'f', 'state': 'unwell', 'bytes': 1, 'unwell': 2,
                              'errors': 0}],
-                   lcores=[{'lcore': 3, 'cpu': 3, 'guests': 4, 'reseeds': 1, 'overdue': True,
+                   lcores=[{'lcore': 3, 'cpu': 3, 'guests': 4, 'reseeds': 1, 'overdue': True, 'failed': False,
                             'busy_ns': None}])
     rows = rows_of(before, after)
     assert rows['a'][0].endswith('THROTTLED') and rows['a'][1] == top.YELLOW
@@ -313,7 +313,7 @@ def _(env):
         times = {'busy_ns': busy_ns, 'spinning_ns': 0, 'pausing_ns': 0, 'sleeping_ns': 0,
                  'blocked_ns': blocked_ns}
         return sample(seconds, [], lcores=[{'lcore': 3, 'cpu': None, 'guests': 0, 'reseeds': 1,
-                                            'overdue': False, **times}])
+                                            'overdue': False, 'failed': False, **times}])
     row = rows_of(at(0, 5, 0), at(2, 5 + 10**9, 5 * 10**8))['lcore'][0]
     assert '[|||||||       ]  50 % busy, 25 % asleep' in row, row
 

@@ -72,7 +72,7 @@ GUEST = {
                  'broken': 0}}
 HISTOGRAM = {'unit': 'ns', 'count': 6, 'sum': 9000, 'le': [256, 512, 1024],
              'counts': [1, 0, 3], 'over': 2}
-LCORE = {'lcore': 3, 'cpu': 3, 'guests': 1, 'reseeds': 9, 'generated': 5, 'overdue': 0,
+LCORE = {'lcore': 3, 'cpu': 3, 'guests': 1, 'reseeds': 9, 'generated': 5, 'overdue': 0, 'failed': 0,
          'busy_ns': 1500000000, 'spinning_ns': 2, 'pausing_ns': 3, 'sleeping_ns': 4,
          'blocked_ns': 5, 'sleeps': 6, 'blocks': 7, 'wakes': 8}
 ANSWERS = {

@@ -163,6 +163,7 @@ json_t *report_lcore(const struct daemon *d, unsigned i)
 		{"reseeds", counter(&entropy->reseeds)},
 		{"generated", counter(&entropy->generated)},
 		{"overdue", json_boolean(stats_read(&entropy->overdue) != 0)},
+		{"failed", json_boolean(stats_read(&entropy->failed) != 0)},
 		{"drawn", tap != NULL ? counter(&tap->bytes) : json_null()},
 		{"busy_ns", number(times.ns[IDLE_BUSY])},
 		{"spinning_ns", number(times.ns[IDLE_SPINNING])},
