@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "vhost/conn.h"
 #include "vhost/sockets.h"
 
 #include <errno.h>
@@ -174,8 +175,11 @@ static void handle_listener(void *arg, uint32_t ready)
 	int fd = accept4(c->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client *cl;
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			conn_turn_away(c->listener.fd);
 		return;
+	}
 	cl = find_place(c);
 	cl->handler = (struct event_handler){.fd = fd, .handle = handle_client, .arg = cl};
 	if (events_add(c->events, &cl->handler, EPOLLIN) != 0) {

@@ -59,7 +59,10 @@ void vhost_thread_wake(void)
 
 	if (thread == 0) {
 		sigaction(SIGUSR2, &nothing, NULL);
-		thread = find_thread("vhost-events\n");
+		thread = find_thread("vhost-events\n"); /* DPDK 22.11 */
+		if (thread == 0)
+			thread =
+				find_thread("dpdk-vhost-evt\n"); /* 23.11; later ones need it not */
 	}
 	if (thread == 0)
 		return;

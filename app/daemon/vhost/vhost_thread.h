@@ -9,9 +9,8 @@
  *
  * rte_vhost of DPDK 22.11 adds a listener to its event thread's poll() only when that wakes up,
  * which may take a second. A signal that does nothing wakes it; and because the thread may be on
- * its way into poll() with the old list just then, it is woken again a few times. (Later versions
- * use epoll, which sees the listener at once, and name the thread otherwise: then nothing is found
- * here.)
+ * its way into poll() with the old list just then, it is woken again a few times. (From DPDK 24.07
+ * on it is epoll, which sees the listener at once, and does not mind.)
  *
  * Context: MAIN.
  */
