@@ -77,6 +77,7 @@ static void become_daemon(const struct daemon *d, const char *program, const cha
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGHUP, SIG_DFL); /* nohup(1) may have had the tests */
 	use_all_cpus();
 	for (unsigned i = 0; args[i] != NULL; i++)
 		argv[i + 1] = args[i];
