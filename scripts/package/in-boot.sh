@@ -384,10 +384,12 @@ upgrades()
     serves "$run_dir/tenant/rng.sock0"
 }
 
-# Neither by systemd's filter nor by ours.
+# Neither by systemd's filter nor by ours; but for clone3() (435), which ours says is not there, so
+# that libc makes threads by clone().
 nothing_refused()
 {
-    ! journalctl -b -q --no-pager | grep -E 'type=1326|SECCOMP|sandbox: (refused|without)' || die 'so the journal'
+    ! journalctl -b -q --no-pager | grep -E 'type=1326|sandbox: (refused|without)' |
+        grep -Ev 'syscall=435 .* code=0x50000$' || die 'so the journal'
 }
 
 is_removed()
