@@ -4,8 +4,8 @@
  * and come back. (Restarts of the daemon have their own file, test_restarts.c.)
  */
 #include "daemon.h"
+#include "honest.h"
 #include "listener.h"
-#include "sleeper.h"
 #include "util.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@
 
 struct fixture {
 	struct daemon daemon;
-	struct sleeper sleeper;
+	struct honest honest;
 	struct guest guest;
 	int listen_fd; /* of 'guest'; 0: none */
 };
@@ -50,7 +50,7 @@ static int teardown(void **state)
 {
 	struct fixture *fx = *state;
 
-	sleeper_fini(&fx->sleeper);
+	honest_fini(&fx->honest);
 	guest_fini(&fx->guest);
 	stop_listening(fx);
 	daemon_fini(&fx->daemon);
@@ -99,10 +99,10 @@ static void test_front_end_returns_at_once(void **state)
 	struct fixture *fx = *state;
 
 	run_daemon(fx, "2");
-	sleeper_start(&fx->sleeper, &(struct sleeper_cfg){.path = fx->daemon.socket[1],
-					    .listen = true,
-					    .depth = 4,
-					    .size_bytes = 64});
+	honest_start_as(&fx->honest, &(struct honest_cfg){.path = fx->daemon.socket[1],
+					     .listen = true,
+					     .depth = 4,
+					     .size_bytes = 64});
 	guest_init(&fx->guest, &(struct guest_cfg){.event_idx = true});
 	assert_int_equal(listener_open(fx->daemon.socket[0], &fx->listen_fd), 0);
 	for (unsigned i = 0; i < 100; i++) {
@@ -112,8 +112,8 @@ static void test_front_end_returns_at_once(void **state)
 			guest_stop(&fx->guest);
 		guest_die(&fx->guest);
 	}
-	sleeper_wait_answer(&fx->sleeper, sleeper_answers(&fx->sleeper));
-	sleeper_stop(&fx->sleeper);
+	honest_wait_answer(&fx->honest, honest_answers(&fx->honest));
+	honest_stop(&fx->honest);
 	daemon_assert_alive(&fx->daemon);
 }
 
@@ -124,10 +124,10 @@ static void test_front_end_hangs_up(void **state)
 	struct frontend_cfg cfg = {.timeout_ms = LIVENESS_MS};
 
 	run_daemon(fx, "2");
-	sleeper_start(&fx->sleeper, &(struct sleeper_cfg){.path = fx->daemon.socket[1],
-					    .listen = true,
-					    .depth = 4,
-					    .size_bytes = 64});
+	honest_start_as(&fx->honest, &(struct honest_cfg){.path = fx->daemon.socket[1],
+					     .listen = true,
+					     .depth = 4,
+					     .size_bytes = 64});
 	guest_init(&fx->guest, &(struct guest_cfg){0});
 	assert_int_equal(listener_open(fx->daemon.socket[0], &fx->listen_fd), 0);
 	for (unsigned i = 0; i < 200; i++) {
@@ -143,8 +143,8 @@ static void test_front_end_hangs_up(void **state)
 	}
 	accept_daemon(&fx->guest, fx->listen_fd);
 	guest_assert_served(&fx->guest);
-	sleeper_wait_answer(&fx->sleeper, sleeper_answers(&fx->sleeper));
-	sleeper_stop(&fx->sleeper);
+	honest_wait_answer(&fx->honest, honest_answers(&fx->honest));
+	honest_stop(&fx->honest);
 }
 
 /* The front-end dies and is started anew, with its socket: after a while, or at once. */
@@ -224,18 +224,18 @@ static void test_sigterm(void **state)
 
 	for (unsigned i = 0; i < 12; i++) {
 		if (i % 3 > 0)
-			sleeper_start(
-				&fx->sleeper, &(struct sleeper_cfg){.path = fx->daemon.socket[0],
-						      .listen = true,
-						      .depth = 16,
-						      .size_bytes = 64});
+			honest_start_as(
+				&fx->honest, &(struct honest_cfg){.path = fx->daemon.socket[0],
+						     .listen = true,
+						     .depth = 16,
+						     .size_bytes = 64});
 		run_daemon(fx, "3");
 		if (i % 3 == 1)
-			sleeper_wait_answer(&fx->sleeper, 0);
+			honest_wait_answer(&fx->honest, 0);
 		else
 			sleep_ms(rand() % 300);
 		assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
-		sleeper_fini(&fx->sleeper);
+		honest_fini(&fx->honest);
 	}
 }
 

@@ -5,7 +5,7 @@
  * printed here.
  */
 #include "daemon.h"
-#include "sleeper.h"
+#include "honest.h"
 #include "util.h"
 
 #include <signal.h>
@@ -17,7 +17,7 @@
 
 struct fixture {
 	struct daemon daemon;
-	struct sleeper guests[GUESTS_MAX];
+	struct honest guests[GUESTS_MAX];
 };
 
 static int setup(void **state)
@@ -31,7 +31,7 @@ static int teardown(void **state)
 	struct fixture *fx = *state;
 
 	for (unsigned i = 0; i < GUESTS_MAX; i++)
-		sleeper_fini(&fx->guests[i]);
+		honest_fini(&fx->guests[i]);
 	daemon_fini(&fx->daemon);
 	free(fx);
 	return 0;
@@ -62,7 +62,7 @@ struct gaps {
  */
 static void restart_often(struct fixture *fx, bool client, bool drbg, unsigned n, struct gaps *gaps)
 {
-	struct sleeper *s = &fx->guests[0];
+	struct honest *h = &fx->guests[0];
 
 	for (unsigned i = 0; i < n; i++) {
 		int64_t started_us, took_us;
@@ -71,10 +71,10 @@ static void restart_often(struct fixture *fx, bool client, bool drbg, unsigned n
 		linger(30);
 		assert_int_equal(daemon_stop(&fx->daemon, SIGKILL, NULL), 128 + SIGKILL);
 		linger(5);
-		answers = sleeper_answers(s);
+		answers = honest_answers(h);
 		started_us = now_us();
 		run_daemon(fx, client, drbg);
-		sleeper_wait_answer(s, answers);
+		honest_wait_answer(h, answers);
 		took_us = now_us() - started_us;
 		gaps->sum_us += took_us;
 		if (took_us > gaps->longest_us)
@@ -82,25 +82,25 @@ static void restart_often(struct fixture *fx, bool client, bool drbg, unsigned n
 	}
 }
 
-static void restarts(struct fixture *fx, const struct sleeper_cfg *cfg, bool drbg)
+static void restarts(struct fixture *fx, const struct honest_cfg *cfg, bool drbg)
 {
 	unsigned n = env_number("VRNG_RESTARTS", 10);
-	struct sleeper *s = &fx->guests[0];
+	struct honest *h = &fx->guests[0];
 	struct gaps gaps = {0};
 
-	sleeper_start(s, cfg);
+	honest_start_as(h, cfg);
 	run_daemon(fx, cfg->listen, drbg);
-	sleeper_wait_answer(s, 0);
+	honest_wait_answer(h, 0);
 	restart_often(fx, cfg->listen, drbg, n, &gaps);
-	sleeper_stop(s);
-	assert_true(s->nr_connections > n);
+	honest_stop(h);
+	assert_true(h->nr_connections > n);
 	print_message("# restarts=%u mode=%s source=%s depth=%u size=%u requests=%llu answers=%llu "
 		      "start_to_answer_mean_ms=%.0f start_to_answer_max_ms=%.0f "
 		      "longest_gap_ms=%.0f\n",
 		n, cfg->listen ? "client" : "server", drbg ? "drbg" : "passthrough", cfg->depth,
-		cfg->size_bytes, (unsigned long long)s->nr_offered,
-		(unsigned long long)s->nr_answers, (double)gaps.sum_us / n / 1000,
-		(double)gaps.longest_us / 1000, (double)s->longest_gap_us / 1000);
+		cfg->size_bytes, (unsigned long long)h->nr_offered,
+		(unsigned long long)h->nr_answers, (double)gaps.sum_us / n / 1000,
+		(double)gaps.longest_us / 1000, (double)h->longest_gap_us / 1000);
 }
 
 static void test_client_depth_1(void **state)
@@ -108,7 +108,7 @@ static void test_client_depth_1(void **state)
 	struct fixture *fx = *state;
 
 	restarts(fx,
-		&(struct sleeper_cfg){
+		&(struct honest_cfg){
 			.path = fx->daemon.socket[0], .listen = true, .depth = 1, .size_bytes = 64},
 		true);
 }
@@ -118,7 +118,7 @@ static void test_client_depth_64(void **state)
 	struct fixture *fx = *state;
 
 	restarts(fx,
-		&(struct sleeper_cfg){.path = fx->daemon.socket[0],
+		&(struct honest_cfg){.path = fx->daemon.socket[0],
 			.listen = true,
 			.depth = 64,
 			.size_bytes = 4096},
@@ -131,7 +131,7 @@ static void test_client_passthrough(void **state)
 	struct fixture *fx = *state;
 
 	restarts(fx,
-		&(struct sleeper_cfg){.path = fx->daemon.socket[0],
+		&(struct honest_cfg){.path = fx->daemon.socket[0],
 			.listen = true,
 			.depth = 64,
 			.size_bytes = 16384,
@@ -145,8 +145,7 @@ static void test_server(void **state)
 	struct fixture *fx = *state;
 
 	restarts(fx,
-		&(struct sleeper_cfg){
-			.path = fx->daemon.socket[0], .depth = 64, .size_bytes = 4096},
+		&(struct honest_cfg){.path = fx->daemon.socket[0], .depth = 64, .size_bytes = 4096},
 		true);
 }
 
@@ -156,10 +155,10 @@ static void test_killed_while_starting(void **state)
 	struct fixture *fx = *state;
 
 	for (unsigned i = 0; i < GUESTS_MAX; i++)
-		sleeper_start(&fx->guests[i], &(struct sleeper_cfg){.path = fx->daemon.socket[i],
-						      .listen = true,
-						      .depth = 8,
-						      .size_bytes = 1024});
+		honest_start_as(&fx->guests[i], &(struct honest_cfg){.path = fx->daemon.socket[i],
+							.listen = true,
+							.depth = 8,
+							.size_bytes = 1024});
 	for (unsigned i = 0; i < 2 * env_number("VRNG_RESTARTS", 10); i++) {
 		run_daemon(fx, true, true);
 		linger(400);
@@ -167,8 +166,8 @@ static void test_killed_while_starting(void **state)
 	}
 	run_daemon(fx, true, true);
 	for (unsigned i = 0; i < GUESTS_MAX; i++) {
-		sleeper_wait_answer(&fx->guests[i], sleeper_answers(&fx->guests[i]));
-		sleeper_stop(&fx->guests[i]);
+		honest_wait_answer(&fx->guests[i], honest_answers(&fx->guests[i]));
+		honest_stop(&fx->guests[i]);
 	}
 }
 

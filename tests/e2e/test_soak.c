@@ -8,7 +8,7 @@
  */
 #include "crowd.h"
 #include "daemon.h"
-#include "sleeper.h"
+#include "honest.h"
 #include "spring.h"
 #include "util.h"
 
@@ -34,7 +34,7 @@
 struct fixture {
 	struct daemon daemon;
 	struct spring spring;
-	struct sleeper honest[NR_HONEST];
+	struct honest honest[NR_HONEST];
 	struct crowd *crowd;
 	unsigned seed;
 	unsigned restarts;
@@ -63,7 +63,7 @@ static int teardown(void **state)
 		(void)daemon_stop(&fx->daemon, SIGKILL, NULL);
 	crowd_destroy(fx->crowd);
 	for (unsigned i = 0; i < NR_HONEST; i++)
-		sleeper_fini(&fx->honest[i]);
+		honest_fini(&fx->honest[i]);
 	spring_fini(&fx->spring);
 	daemon_fini(&fx->daemon);
 	free(fx);
@@ -84,14 +84,14 @@ static const char *judge(void *arg, const uint8_t *bytes, uint32_t len_bytes)
 static void start_honest(struct fixture *fx)
 {
 	for (unsigned i = 0; i < NR_HONEST; i++)
-		sleeper_start(&fx->honest[i], &(struct sleeper_cfg){.path = fx->daemon.socket[i],
-						      .depth = 1u << i % 4,
-						      .size_bytes = 64u << i % 3,
-						      .may_be_short = true,
-						      .packed = i >= NR_HONEST / 2,
-						      .pause_us = 500,
-						      .judge = judge,
-						      .arg = &fx->spring});
+		honest_start_as(&fx->honest[i], &(struct honest_cfg){.path = fx->daemon.socket[i],
+							.depth = 1u << i % 4,
+							.size_bytes = 64u << i % 3,
+							.may_be_short = true,
+							.packed = i >= NR_HONEST / 2,
+							.pause_us = 500,
+							.judge = judge,
+							.arg = &fx->spring});
 }
 
 static void fail_if_any_complains(struct fixture *fx)
@@ -108,8 +108,8 @@ static void check(struct fixture *fx)
 {
 	daemon_assert_alive(&fx->daemon);
 	for (unsigned i = 0; i < NR_HONEST; i++) {
-		sleeper_wait_answer(&fx->honest[i], fx->seen[i]);
-		fx->seen[i] = sleeper_answers(&fx->honest[i]);
+		honest_wait_answer(&fx->honest[i], fx->seen[i]);
+		fx->seen[i] = honest_answers(&fx->honest[i]);
 	}
 	fail_if_any_complains(fx);
 }
@@ -199,7 +199,7 @@ static void test_soak(void **state)
 	heap_kb_end = daemon_memory_kb(&fx->daemon, "RssShmem");
 	check(fx);
 	for (unsigned i = 0; i < NR_HONEST; i++) {
-		sleeper_stop(&fx->honest[i]);
+		honest_stop(&fx->honest[i]);
 		honest += fx->honest[i].nr_answers;
 		lost += fx->honest[i].nr_offered - fx->honest[i].nr_answers;
 	}
