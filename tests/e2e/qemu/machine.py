@@ -10,12 +10,12 @@ import contextlib
 import os
 import re
 import subprocess
-import tempfile
 import threading
 
 import guest
 import tap
-from reading import HWRNG, assert_content
+from environment import Env, make_env
+from reading import HWRNG
 
 BENCH = os.environ.get('VRNG_BENCH') or os.path.join(guest.BUILD,
                                                      'app/bench/dpdk-vhost-rng-bench')
@@ -84,92 +84,53 @@ class Bystander:
         self._thread.join()
 
 
-class Machine:
-    """The environment of the cases: a daemon, its bystander, and a guest, made when they
-    are asked for, and made anew when they broke."""
+class Machine(Env):
+    """Beside the guest, which has two devices, slots for more, and for memory, there is the
+    bystander."""
 
-    def __init__(self, directory):
-        self.directory = directory
-        self.accel = guest.accelerator()
-        self.daemon = self.bystander = self.vm = None
-        self._made = 0
+    _bystander = None
 
-    def _name(self, what):
-        self._made += 1
-        return f'{what}{self._made}'
+    def make_daemon(self):
+        daemon = guest.Daemon(self.directory, count=SOCKETS, name=self.name('daemon'))
+        self._bystander = Bystander(daemon.sockets[BYSTANDER])
+        return daemon
 
-    def _get_daemon(self):
-        if self.daemon is None or not self.daemon.alive:
-            self.end()
-            self.daemon = guest.Daemon(self.directory, count=SOCKETS, name=self._name('daemon'))
-            self.bystander = Bystander(self.daemon.sockets[BYSTANDER])
-        return self.daemon
-
-    def guest(self):
-        """Two devices, slots for more, and for memory."""
-        daemon = self._get_daemon()
-        if self.vm is None or not self.vm.usable:
-            self.end_guest()
-            slots = [word for i in range(ROOT_PORTS) for word in (
-                '-device', f'pcie-root-port,id=slot{i},chassis={i + 1},slot={i + 1}')]
-            self.vm = guest.Guest(self.directory, [daemon.sockets[i] for i in COLD],
-                                  accel=self.accel, name=self._name('guest'),
-                                  kernel_words='memhp_default_state=online',
-                                  qemu_args=['-m', 'size=256M,slots=4,maxmem=1G', *slots])
-        return self.vm
+    def make_guest(self):
+        slots = [word for i in range(ROOT_PORTS) for word in (
+            '-device', f'pcie-root-port,id=slot{i},chassis={i + 1},slot={i + 1}')]
+        return guest.Guest(self.directory, [self.daemon.sockets[i] for i in COLD],
+                           accel=self.accel, name=self.name('guest'),
+                           kernel_words='memhp_default_state=online',
+                           qemu_args=['-m', 'size=256M,slots=4,maxmem=1G', *slots])
 
     @contextlib.contextmanager
     def other_guest(self, **more):
         """One with a device of its own, on the socket that is kept for it."""
-        daemon = self._get_daemon()
         self.end_guest()
-        with guest.Guest(self.directory, [daemon.sockets[PLUG]], accel=self.accel,
-                         name=self._name('guest'), **more) as vm:
-            self.vm = vm
+        with guest.Guest(self.directory, [self.daemon.sockets[PLUG]], accel=self.accel,
+                         name=self.name('guest'), **more) as vm:
+            self._guest = vm
             try:
                 yield vm
             finally:
-                self.vm = None
-
-    def end_guest(self):
-        if self.vm is not None:
-            self.vm.__exit__()
-            self.vm = None
+                self._guest = None
 
     def end(self):
-        self.end_guest()
-        if self.bystander is not None:
-            self.bystander.end()
-            self.bystander = None
-        if self.daemon is not None:
-            self.daemon.kill()
-            self.daemon = None
+        if self._bystander is not None:
+            self._bystander.end()
+            self._bystander = None
+        super().end()
 
     def check(self):
-        """After each case: all goes on, and the daemon has found nothing wrong."""
-        if self.daemon is None:
-            return
-        assert self.daemon.alive, f'the daemon ended with status {self.daemon.returncode}'
-        self.bystander.check()
-        assert_content(self.daemon)
-
-    def diagnostics(self):
-        for process in (self.daemon, self.vm):
-            if process is not None:
-                yield from process.tail()
+        super().check()
+        if self._bystander is not None:
+            self._bystander.check()
 
 
-@contextlib.contextmanager
 def make_machine():
-    guest.require()
     if not os.access(BENCH, os.X_OK):
         raise tap.Skip(f'no bench at {BENCH}')
-    with tempfile.TemporaryDirectory(prefix='vrng-') as directory:
-        machine = Machine(directory)
-        try:
-            yield machine
-        finally:
-            machine.end()
+    return make_env(Machine)
 
 
 # In the guest

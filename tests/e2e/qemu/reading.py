@@ -1,79 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What cases do with a guest that has the device: read, and judge what was read."""
 
-import contextlib
-import tempfile
-
-import guest
-
 HWRNG = '/sys/class/misc/hw_random'
 DRIVER = '/sys/bus/virtio/drivers/virtio_rng'
 
 # What a guest reads at its slowest, under TCG on a busy machine, is some
 # 50 kB/s; a read that takes longer than this hangs.
 READ_S = 30
-
-
-class Env:
-    """A daemon and a guest on its socket, both started anew once they broke."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.accel = guest.accelerator()
-        self._daemon = None
-        self._guest = None
-        self._made = 0
-
-    def daemon(self):
-        if self._daemon is None or not self._daemon.alive:
-            self.end()
-            self._made += 1
-            self._daemon = guest.Daemon(self.directory, name=f'daemon{self._made}')
-        return self._daemon
-
-    def guest(self):
-        daemon = self.daemon()
-        if self._guest is None or not self._guest.usable:
-            self.end_guest()
-            self._made += 1
-            self._guest = guest.Guest(self.directory, daemon.sockets, accel=self.accel,
-                                      name=f'guest{self._made}')
-        return self._guest
-
-    def end_guest(self):
-        if self._guest is not None:
-            self._guest.__exit__()
-            self._guest = None
-
-    def end(self):
-        self.end_guest()
-        if self._daemon is not None:
-            self._daemon.kill()
-            self._daemon = None
-
-    def check(self):
-        """Nothing that a guest does may end the daemon or QEMU."""
-        for process in (self._daemon, self._guest):
-            assert process is None or process.alive, \
-                f'{process.name} ended with status {process.returncode}'
-        if self._daemon is not None:
-            assert_content(self._daemon)
-
-    def diagnostics(self):
-        for process in (self._daemon, self._guest):
-            if process is not None:
-                yield from process.tail()
-
-
-@contextlib.contextmanager
-def make_env():
-    guest.require()
-    with tempfile.TemporaryDirectory(prefix='vrng-') as directory:
-        env = Env(directory)
-        try:
-            yield env
-        finally:
-            env.end()
 
 
 def assert_content(daemon):

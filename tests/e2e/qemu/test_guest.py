@@ -8,8 +8,9 @@ import re
 
 import guest
 import tap
-from reading import (DRIVER, HWRNG, READ_S, assert_fresh, assert_reads, make_env, rebind,
-                     start_reading, stop_reading)
+from environment import make_env
+from reading import (DRIVER, HWRNG, READ_S, assert_fresh, assert_reads, rebind, start_reading,
+                     stop_reading)
 
 suite = tap.Suite()
 
@@ -132,7 +133,7 @@ def _(env):
 
 @suite.case('SIGTERM during a read ends the daemon with status 0 within 1 s, its socket is gone')
 def _(env):
-    daemon, vm = env.daemon(), env.guest()
+    daemon, vm = env.daemon, env.guest()
     reader = start_reading(vm)
     vm.run('sleep 0.2')
     assert vm.running(reader)
@@ -150,7 +151,7 @@ def _(env):
 @suite.case('a guest with packed rings reads, is stopped, rebooted, and its driver bound anew')
 def _(env):
     env.end_guest()
-    with guest.Guest(env.directory, env.daemon().sockets, accel=env.accel, name='packedguest',
+    with guest.Guest(env.directory, env.daemon.sockets, accel=env.accel, name='packedguest',
                      device_options=',packed=on') as vm:
         features = vm.check('cat /sys/bus/virtio/devices/virtio*/features').split()
         assert any(word[34] == '1' for word in features), f'RING_PACKED is not in {features}'
@@ -165,7 +166,7 @@ def _(env):
         assert_reads(vm)
         vm.reboot()
         assert_reads(vm)
-    assert 'packed ring' in env.daemon().log()
+    assert 'packed ring' in env.daemon.log()
 
 
 @suite.case('what a guest reads are bytes of the source file, in order, none twice')

@@ -18,30 +18,22 @@ import bisect
 import contextlib
 import math
 import statistics
-import tempfile
 
 import guest
 import tap
+from environment import Env, make_env
 
 suite = tap.Suite()
 
 
-class Env:
-    def __init__(self, directory):
-        self.directory = directory
-        self.accel = guest.accelerator()
-        self.processes = []
+class Machines(Env):
+    """Daemons and guests of a case's own, for what is printed when it fails."""
+
+    processes = ()
 
     def diagnostics(self):
         for process in self.processes:
             yield from process.tail()
-
-
-@contextlib.contextmanager
-def make_env():
-    guest.require()
-    with tempfile.TemporaryDirectory(prefix='vrng-') as directory:
-        yield Env(directory)
 
 
 @contextlib.contextmanager
@@ -153,4 +145,4 @@ def _(env):
 
 
 if __name__ == '__main__':
-    suite.main(make_env)
+    suite.main(lambda: make_env(Machines))

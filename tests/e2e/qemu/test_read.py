@@ -4,7 +4,8 @@
 
 import guest
 import tap
-from reading import HWRNG, READ_S, assert_reads, make_env, rebind
+from environment import make_env
+from reading import HWRNG, READ_S, assert_reads, rebind
 
 suite = tap.Suite()
 
