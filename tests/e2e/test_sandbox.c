@@ -4,6 +4,7 @@
  * serves on all the same; and that what can be turned off is off. What a process in such a state
  * can't do is shown by tests/unit/test_sandbox.c.
  */
+#include "../unit/forbid.h"
 #include "client.h"
 #include "daemon.h"
 #include "guest.h"
@@ -12,13 +13,10 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -395,21 +393,6 @@ static void test_refused_calls_are_seen(void **state)
 	guest_assert_served(&fx->guest);
 }
 
-/* From now on, in this process and all that it starts. */
-static void forbid(long call, int err)
-{
-	const struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)err),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog prog = {ARRAY_SIZE(code), (struct sock_filter *)code};
-
-	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
-}
-
 /* An lcore has another way to call its guests then, which the filter lets it go. The last test. */
 static void test_without_asynchronous_io(void **state)
 {
@@ -417,7 +400,7 @@ static void test_without_asynchronous_io(void **state)
 	struct guest *g = &fx->guest;
 	uint64_t gpa;
 
-	forbid(SYS_io_setup, ENOSYS);
+	assert_int_equal(forbid(SYS_io_setup, ENOSYS), 0);
 	up(fx, NULL);
 	assert_true(daemon_said(&fx->daemon, "no asynchronous I/O"));
 	gpa = guest_alloc(g, 0, 64);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Call descriptors of all kinds: none may make the caller wait. An alarm ends a test that does. */
 #include "lcore/caller.h"
+
+#include "forbid.h"
 #include "unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,22 +149,6 @@ static void test_fight_over_flags(void **state)
 	close(f.fd);
 }
 
-/* No io_setup(2) for the calling process. */
-static int forbid_aio(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog filter = {.len = ARRAY_LEN(code), .filter = code};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return -errno;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0 ? 0 : -errno;
-}
-
 #define NO_FILTER 77
 
 /* @return the exit status of a process without AIO */
@@ -176,7 +159,7 @@ static int call_without_aio(void)
 	struct caller c;
 
 	alarm(LIMIT_S);
-	if (forbid_aio() != 0)
+	if (forbid(SYS_io_setup, ENOSYS) != 0)
 		return NO_FILTER;
 	if (caller_init(&c) != -ENOSYS)
 		return 1;

@@ -2,6 +2,7 @@
 /* Messages as they come in: which requests and descriptors are let in. */
 #include "vhost/receive.h"
 
+#include "fds.h"
 #include "unit.h"
 #include "vhost/message.h"
 
@@ -56,23 +57,12 @@ static unsigned count_fds(void)
 
 static void post_mail(struct mail *mail, size_t len, int fd, unsigned n)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * ROOM * sizeof(int))];
-	} control = {.bytes = {0}};
 	struct iovec iov = {mail, len};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	int fds[2 * ROOM];
 
-	if (n > 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(n * sizeof(int));
-		for (unsigned i = 0; i < n; i++)
-			memcpy(CMSG_DATA(&control.align) + i * sizeof(int), &fd, sizeof(int));
-	}
-	assert_int_equal(sendmsg(theirs, &msg, 0), len);
+	for (unsigned i = 0; i < 2 * ROOM; i++)
+		fds[i] = fd;
+	assert_int_equal(fds_send(theirs, &iov, 1, fds, n, 0), len);
 }
 
 /* The first 'len' bytes of a message that says that its payload has 'size', with 'n' descriptors.

@@ -9,17 +9,15 @@
 
 #include "attempts.h"
 #include "directory.h"
+#include "forbid.h"
 #include "sandbox/refused.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -462,22 +460,6 @@ static void test_namespaces(void **state)
 	assert_int_equal(attempt_in("on", is_same_network), 0);
 }
 
-/* A container: these calls are forbidden to all that comes. */
-static void forbid(long call, int err)
-{
-	const struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)err),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog prog = {ARRAY_LEN(code), (struct sock_filter *)code};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) != 0)
-		_exit(BROKEN);
-}
-
 static int enter_crippled(const char *words, long call, int err, enum sandbox_part part)
 {
 	struct sandbox_report report;
@@ -485,7 +467,8 @@ static int enter_crippled(const char *words, long call, int err, enum sandbox_pa
 
 	if (pid != 0)
 		return wait_for(pid);
-	forbid(call, err);
+	if (forbid(call, err) != 0)
+		_exit(BROKEN);
 	if (enter(words, NULL, &report) != 0)
 		_exit(1);
 	for (int i = 0; i < SANDBOX_PARTS; i++)
@@ -504,10 +487,8 @@ static void test_namespaces_of_a_supervisor(void **state)
 	need(SANDBOX_NAMESPACES);
 	pid = fork();
 	if (pid == 0) {
-		if (unshare(CLONE_NEWNET | CLONE_NEWIPC) != 0)
-			_exit(BROKEN);
-		forbid(SYS_unshare, EPERM);
-		if (enter("on", NULL, &report) != 0)
+		if (unshare(CLONE_NEWNET | CLONE_NEWIPC) != 0 || forbid(SYS_unshare, EPERM) != 0 ||
+			enter("on", NULL, &report) != 0)
 			_exit(BROKEN);
 		_exit(report.parts[SANDBOX_NAMESPACES].in_force ? 0 : 1);
 	}
