@@ -54,17 +54,21 @@ static double ratio(uint64_t a, uint64_t b)
 	return b > 0 ? (double)a / (double)b : 0;
 }
 
-/* A duration in a unit that suits it. */
+/* A duration in a unit that suits it, with three digits at least. */
 static void print_ns(FILE *to, uint64_t ns)
 {
-	if (ns < 10000)
-		fprintf(to, " %9" PRIu64 " ns", ns);
-	else if (ns < 100000)
-		fprintf(to, " %9.2f us", (double)ns / 1e3);
-	else if (ns < 100000000)
-		fprintf(to, " %9.2f ms", (double)ns / 1e6);
-	else
-		fprintf(to, " %9.2f s ", (double)ns / 1e9);
+	static const struct {
+		uint64_t least_ns, ns;
+		const char *name;
+	} units[] = {{1000000000, 1000000000, "s "}, {1000000, 1000000, "ms"}, {10000, 1000, "us"},
+		{0, 1, "ns"}};
+	unsigned i = 0;
+	double n;
+
+	while (ns < units[i].least_ns)
+		i++;
+	n = (double)ns / (double)units[i].ns;
+	fprintf(to, " %9.*f %s", units[i].ns > 1 && n < 100 ? 2 : 0, n, units[i].name);
 }
 
 static void print_row(FILE *to, const char *name, const struct player_counts *c,
