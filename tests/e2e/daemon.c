@@ -71,6 +71,13 @@ void daemon_fini(struct daemon *d)
 		fail_msg("the sandbox refused what the daemon wanted");
 }
 
+int daemon_fixture_end(void **state)
+{
+	daemon_fini(*state);
+	free(*state);
+	return 0;
+}
+
 static void become_daemon(const struct daemon *d, const char *program, const char *const *args)
 {
 	const char *argv[MAX_ARGS] = {program};

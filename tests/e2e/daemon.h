@@ -32,9 +32,12 @@ void daemon_init(struct daemon *d);
  * The state of a cmocka test: 'size' bytes of zeros that begin with a struct daemon, on which
  * daemon_init() was done. The test stays off the daemon's lcores.
  *
- * @return  *state; daemon_fini() and free() it
+ * @return  *state
  */
 void *daemon_fixture(void **state, size_t size);
+
+/** A cmocka fixture, or the last act of one: daemon_fini() and free() that state. */
+int daemon_fixture_end(void **state);
 
 /**
  * Kill what runs, remove the directory and all that is in it. Leaves no process behind. Fails the

@@ -14,15 +14,6 @@ int rude_start(void **state)
 	return 0;
 }
 
-int rude_stop(void **state)
-{
-	struct rude *r = *state;
-
-	daemon_fini(&r->daemon);
-	free(r);
-	return 0;
-}
-
 int rude_setup(void **state)
 {
 	struct rude *r = *state;
@@ -77,16 +68,19 @@ void rude_check_others(struct rude *r)
 		guest_ram_check(&r->guest.ram, second->gpa, second->size_bytes, POISON, NULL), 0);
 }
 
-void rude_recover_by_reset(struct rude *r)
+static void reset_ring(struct guest *g)
 {
-	struct guest *g = &r->guest;
-
-	rude_check_others(r);
 	assert_int_equal(frontend_stop_ring(g->fe, NULL), 0);
 	driver_reset(&g->drv);
 	g->base = driver_start_base(&g->drv);
 	guest_restart(g);
-	guest_assert_served(g);
+}
+
+void rude_recover_by_reset(struct rude *r)
+{
+	rude_check_others(r);
+	reset_ring(&r->guest);
+	guest_assert_served(&r->guest);
 }
 
 void rude_recover_by_reconnect(struct rude *r)
@@ -94,4 +88,22 @@ void rude_recover_by_reconnect(struct rude *r)
 	rude_check_others(r);
 	rude_connect(r);
 	guest_assert_served(&r->guest);
+}
+
+void rude_resets_under_noise(struct rude *r, const struct guest_cfg *cfg,
+	void (*noise)(struct guest *g, unsigned times, unsigned *seed))
+{
+	int64_t end_ms = now_ms() + 1500;
+	unsigned turns = 0, seed = 1;
+
+	rude_new_guest(r, cfg);
+	rude_connect(r);
+	for (; now_ms() < end_ms; turns++) {
+		noise(&r->guest, 1 + turns % 500, &seed);
+		reset_ring(&r->guest);
+	}
+	print_message("# %u resets under noise\n", turns);
+	/* The noise may have named any byte of the first region, but of no other memory. */
+	rude_recover_by_reset(r);
+	honest_stop(&r->honest);
 }

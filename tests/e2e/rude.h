@@ -20,9 +20,11 @@ struct rude {
 	struct honest honest;
 };
 
-/** cmocka fixtures: of the group (the state is a struct rude), and of each test. */
+/**
+ * cmocka fixtures: of the group (the state is a struct rude; daemon_fixture_end() is its end), and
+ * of each test.
+ */
 int rude_start(void **state);
-int rude_stop(void **state);
 int rude_setup(void **state);
 int rude_teardown(void **state);
 
@@ -31,6 +33,14 @@ void rude_new_guest(struct rude *r, const struct guest_cfg *cfg);
 
 /** Connect it, with a queue that is empty. */
 void rude_connect(struct rude *r);
+
+/**
+ * A new liar, whose ring is reset again and again under noise, and is served in the end.
+ *
+ * @param noise  writes into the queue, wherever it likes, so many times
+ */
+void rude_resets_under_noise(struct rude *r, const struct guest_cfg *cfg,
+	void (*noise)(struct guest *g, unsigned times, unsigned *seed));
 
 /** The daemon lives, the bystander is served, and the second region is as it was. */
 void rude_check_others(struct rude *r);

@@ -27,9 +27,7 @@ int stage_teardown(void **state)
 		honest_fini(&st->honest[i]);
 	guest_fini(&st->guest);
 	faults_destroy(st->faults);
-	daemon_fini(&st->daemon);
-	free(st);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 void stage_order_faults(struct stage *st)

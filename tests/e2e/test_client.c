@@ -53,9 +53,7 @@ static int teardown(void **state)
 	honest_fini(&fx->honest);
 	guest_fini(&fx->guest);
 	stop_listening(fx);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 static void run_daemon(struct fixture *fx, const char *count)

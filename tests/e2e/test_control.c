@@ -44,9 +44,7 @@ static int teardown(void **state)
 
 	honest_fini(&fx->honest);
 	guest_fini(&fx->guest);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 /* Start with these options and the control socket, and wait until that answers. */

@@ -78,10 +78,8 @@ static int finish(void **state)
 {
 	struct fixture *fx = *state;
 
-	daemon_fini(&fx->daemon);
 	free(fx->before);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 static int setup(void **state)

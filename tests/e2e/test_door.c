@@ -35,9 +35,7 @@ static int teardown(void **state)
 
 	unsetenv("LD_PRELOAD");
 	guest_fini(&fx->guest);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 /* Start the daemon with such a door ("": the kernel's own), and connect a guest. */

@@ -18,7 +18,6 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define NR_SOCKETS 8
@@ -361,20 +360,6 @@ static void test_clock_jump_brings_no_bytes(void **state)
 
 /* An lcore that stands still */
 
-static bool stop_thread(pid_t tid)
-{
-	int status;
-
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
-		assert_true(errno == EPERM || errno == ENOSYS);
-		return false;
-	}
-	assert_int_equal(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL), 0);
-	assert_int_equal(waitpid(tid, &status, __WALL), tid);
-	assert_true(WIFSTOPPED(status));
-	return true;
-}
-
 /* The guests of another lcore do not notice; its own wait, and are served when it goes on. */
 static void test_stalled_lcore(void **state)
 {
@@ -388,7 +373,7 @@ static void test_stalled_lcore(void **state)
 	daemon_wait_until_said(
 		&st->daemon, "serving 8 guests"); /* the control lcore is ready, too */
 	lcore = thread_find(&st->daemon, "vrng-lcore-");
-	if (!stop_thread(lcore)) {
+	if (!thread_stop(lcore)) {
 		print_message("# no thread can be stopped here: ptrace is not allowed\n");
 		skip();
 	}

@@ -37,9 +37,7 @@ static int teardown(void **state)
 	struct fixture *fx = *state;
 
 	guest_fini(&fx->guest);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 static void point_source_at(struct fixture *fx, const char *target)

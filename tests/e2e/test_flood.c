@@ -79,9 +79,7 @@ static int teardown(void **state)
 		(void)daemon_stop(&fx->daemon, 9, NULL);
 	honest_fini(&fx->honest);
 	guest_fini(&fx->neighbour);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 static bool goes_on(const struct flood *f)

@@ -71,9 +71,7 @@ static int teardown(void **state)
 	honest_fini(&fx->honest);
 	guest_fini(&fx->guest);
 	draft_kinds_close(&fx->kinds);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 static void print_fds(const struct fixture *fx)

@@ -42,9 +42,7 @@ static int teardown(void **state)
 
 	for (unsigned i = 0; i < fx->nr_guests; i++)
 		guest_fini(&fx->guests[i]);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 static void start(struct fixture *fx, unsigned nr_sockets, const char *policy, const char *option,

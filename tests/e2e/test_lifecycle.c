@@ -28,15 +28,6 @@ static int start(void **state)
 	return 0;
 }
 
-static int finish(void **state)
-{
-	struct fixture *fx = *state;
-
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
-}
-
 /* One daemon for all tests, unless one of them ends it. */
 static int setup(void **state)
 {
@@ -290,5 +281,5 @@ int main(void)
 		LIFECYCLE_TEST(test_unfinished_conversations),
 	};
 
-	return cmocka_run_group_tests(tests, start, finish);
+	return cmocka_run_group_tests(tests, start, daemon_fixture_end);
 }

@@ -39,10 +39,8 @@ static int teardown(void **state)
 	honest_fini(&fx->honest);
 	arena_fini(&fx->arena);
 	guest_fini(&fx->guest);
-	daemon_fini(&fx->daemon);
 	free(fx->bufs);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 /* Connected, and with 'n' buffers of one byte, each with a neighbour that is nobody's. */

@@ -24,15 +24,6 @@ static int start(void **state)
 	return 0;
 }
 
-static int finish(void **state)
-{
-	struct fixture *fx = *state;
-
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
-}
-
 /* One daemon for all tests, unless one of them ends it. */
 static int setup(void **state)
 {
@@ -244,5 +235,5 @@ int main(void)
 		NOTIFY_TEST(test_call_descriptor_taken_back),
 	};
 
-	return cmocka_run_group_tests(tests, start, finish);
+	return cmocka_run_group_tests(tests, start, daemon_fixture_end);
 }

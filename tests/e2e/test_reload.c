@@ -47,9 +47,7 @@ static int teardown(void **state)
 
 	honest_fini(&r->honest);
 	guest_fini(&r->guest);
-	daemon_fini(&r->daemon);
-	free(r);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 /* [daemon] with these lines, and sections of some of the guests "abcd", with lines of their own. */

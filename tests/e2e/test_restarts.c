@@ -32,9 +32,7 @@ static int teardown(void **state)
 
 	for (unsigned i = 0; i < GUESTS_MAX; i++)
 		honest_fini(&fx->guests[i]);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 /* Start the daemon and wait for nothing. */

@@ -337,5 +337,5 @@ int main(void)
 		RUDE_TEST(test_penance), /* the last: the socket stays closed for a while */
 	};
 
-	return cmocka_run_group_tests(tests, rude_start, rude_stop);
+	return cmocka_run_group_tests(tests, rude_start, daemon_fixture_end);
 }

@@ -122,49 +122,34 @@ static void test_ring_scribbled(void **state)
 }
 
 /* Noise: values that are likely to mean something, anywhere in the queue, while it is in use. */
-static void scribble(struct guest *g, unsigned turns)
+static void scribble(struct guest *g, unsigned times, unsigned *seed)
 {
 	struct vring_packed_desc *table = driver_rude_table(&g->drv, 0);
 
-	for (unsigned i = 0; i < turns; i++) {
-		struct vring_packed_desc *d =
-			rand() % 4 ? &g->drv.ring[rand() % RUDE_QUEUE] : &table[rand() % 64];
-		uint64_t addrs[] = {g->scratch_gpa, g->drv.tables_gpa + rand() % 64 * 16,
+	for (unsigned i = 0; i < times; i++) {
+		struct vring_packed_desc *d = rand_r(seed) % 4
+						      ? &g->drv.ring[rand_r(seed) % RUDE_QUEUE]
+						      : &table[rand_r(seed) % 64];
+		uint64_t addrs[] = {g->scratch_gpa, g->drv.tables_gpa + rand_r(seed) % 64 * 16,
 			g->ram.regions[0].gpa + (64 << 10) - 1, 0, UINT64_MAX,
-			(uint64_t)rand() << 33};
-		uint32_t lens[] = {16, 32, 64, 0, 1, UINT32_MAX, (uint32_t)rand()};
-		uint16_t flags[] = {W, W, W | N, W | N, N, 0, I, I | N, (uint16_t)rand()};
+			(uint64_t)rand_r(seed) << 33};
+		uint32_t lens[] = {16, 32, 64, 0, 1, UINT32_MAX, (uint32_t)rand_r(seed)};
+		uint16_t flags[] = {W, W, W | N, W | N, N, 0, I, I | N, (uint16_t)rand_r(seed)};
 
-		d->addr = addrs[rand() % ARRAY_SIZE(addrs)];
-		d->len = lens[rand() % ARRAY_SIZE(lens)];
+		d->addr = addrs[rand_r(seed) % ARRAY_SIZE(addrs)];
+		d->len = lens[rand_r(seed) % ARRAY_SIZE(lens)];
 		__atomic_store_n(&d->flags,
-			flags[rand() % ARRAY_SIZE(flags)] |
-				driver_packed_avail(rand() % 2 ? 0 : DRIVER_WRAP),
+			flags[rand_r(seed) % ARRAY_SIZE(flags)] |
+				driver_packed_avail(rand_r(seed) % 2 ? 0 : DRIVER_WRAP),
 			__ATOMIC_RELAXED);
 	}
 }
 
 static void test_noise(void **state)
 {
-	int64_t end_ms = now_ms() + 1500;
-	struct rude *r = *state;
-	unsigned turns = 0;
-
-	srand(1);
-	rude_new_guest(
-		r, &(struct guest_cfg){.packed = true, .event_idx = true, .table_entries = 4});
-	rude_connect(r);
-	for (; now_ms() < end_ms; turns++) {
-		scribble(&r->guest, 1 + turns % 500);
-		assert_int_equal(frontend_stop_ring(r->guest.fe, NULL), 0);
-		driver_reset(&r->guest.drv);
-		r->guest.base = driver_start_base(&r->guest.drv);
-		guest_restart(&r->guest);
-	}
-	print_message("# %u resets under noise\n", turns);
-	/* The noise may have named any byte of the first region, but of no other memory. */
-	rude_recover_by_reset(r);
-	honest_stop(&r->honest);
+	rude_resets_under_noise(*state,
+		&(struct guest_cfg){.packed = true, .event_idx = true, .table_entries = 4},
+		scribble);
 }
 
 /* A base that is outside of the ring, in both laps. */
@@ -232,5 +217,5 @@ int main(void)
 		RUDE_TEST(test_noise),
 	};
 
-	return cmocka_run_group_tests(tests, rude_start, rude_stop);
+	return cmocka_run_group_tests(tests, rude_start, daemon_fixture_end);
 }

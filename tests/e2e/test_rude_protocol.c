@@ -211,5 +211,5 @@ int main(void)
 		RUDE_TEST(test_probed),
 	};
 
-	return cmocka_run_group_tests(tests, rude_start, rude_stop);
+	return cmocka_run_group_tests(tests, rude_start, daemon_fixture_end);
 }

@@ -265,23 +265,8 @@ static void test_used_ring_scribbled(void **state)
 
 static void test_noise(void **state)
 {
-	int64_t end_ms = now_ms() + 1500;
-	struct rude *r = *state;
-	unsigned turns = 0, seed = 1;
-
-	rude_new_guest(r, &(struct guest_cfg){.event_idx = true, .table_entries = 4});
-	rude_connect(r);
-	for (; now_ms() < end_ms; turns++) {
-		lies_scribble(&r->guest, 1 + turns % 500, &seed);
-		assert_int_equal(frontend_stop_ring(r->guest.fe, NULL), 0);
-		driver_reset(&r->guest.drv);
-		r->guest.base = driver_start_base(&r->guest.drv);
-		guest_restart(&r->guest);
-	}
-	print_message("# %u resets under noise\n", turns);
-	/* The noise may have named any byte of the first region, but of no other memory. */
-	rude_recover_by_reset(r);
-	honest_stop(&r->honest);
+	rude_resets_under_noise(
+		*state, &(struct guest_cfg){.event_idx = true, .table_entries = 4}, lies_scribble);
 }
 
 #define RUDE_TEST(f) cmocka_unit_test_setup_teardown(f, rude_setup, rude_teardown)
@@ -297,5 +282,5 @@ int main(void)
 		RUDE_TEST(test_noise),
 	};
 
-	return cmocka_run_group_tests(tests, rude_start, rude_stop);
+	return cmocka_run_group_tests(tests, rude_start, daemon_fixture_end);
 }

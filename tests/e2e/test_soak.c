@@ -65,9 +65,7 @@ static int teardown(void **state)
 	for (unsigned i = 0; i < NR_HONEST; i++)
 		honest_fini(&fx->honest[i]);
 	spring_fini(&fx->spring);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 static void run_daemon(struct fixture *fx)

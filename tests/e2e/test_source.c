@@ -44,10 +44,8 @@ static int teardown(void **state)
 	struct fixture *fx = *state;
 
 	guest_fini(&fx->guest);
-	daemon_fini(&fx->daemon);
 	free(fx->got);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 /* Start the daemon on its source and connect a guest. */

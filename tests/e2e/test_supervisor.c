@@ -8,7 +8,6 @@
 #include "threads.h"
 #include "util.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +16,6 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define WATCHDOG_MS 400
@@ -54,11 +52,9 @@ static int teardown(void **state)
 	if (fx->has_guest)
 		guest_fini(&fx->guest);
 	close(fx->fd);
-	daemon_fini(&fx->daemon);
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 /* The next message within so long. @return false: none */
@@ -124,21 +120,6 @@ static void test_from_start_to_end(void **state)
 	drop_heard(fx);
 }
 
-/* Stop one thread of the daemon, as nothing but a debugger can. @return false: not allowed here */
-static bool stop_thread(pid_t tid)
-{
-	int status;
-
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
-		assert_true(errno == EPERM || errno == ENOSYS);
-		return false;
-	}
-	assert_int_equal(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL), 0);
-	assert_int_equal(waitpid(tid, &status, __WALL), tid);
-	assert_true(WIFSTOPPED(status));
-	return true;
-}
-
 /* An lcore that works or sleeps feeds the watchdog; one that stands still starves it. */
 static void stuck_lcore(struct fixture *fx, const char *policy)
 {
@@ -150,7 +131,7 @@ static void stuck_lcore(struct fixture *fx, const char *policy)
 	for (unsigned i = 0; i < 10; i++)
 		wait_for(fx, "WATCHDOG=1");
 	lcore = thread_find(&fx->daemon, "vrng-lcore-");
-	if (!stop_thread(lcore)) {
+	if (!thread_stop(lcore)) {
 		print_message("# no thread can be stopped here: ptrace is not allowed\n");
 		skip();
 	}
@@ -191,7 +172,7 @@ static void test_stuck_is_logged(void **state)
 	/* Until it has started, it waits for its lcores. */
 	daemon_wait_until_said(&fx->daemon, "vhost-rng: serving");
 	lcore = thread_find(&fx->daemon, "vrng-lcore-");
-	if (!stop_thread(lcore))
+	if (!thread_stop(lcore))
 		skip();
 	daemon_wait_until_said(&fx->daemon, "has made no progress for");
 	assert_false(daemon_said(&fx->daemon, "goes on"));

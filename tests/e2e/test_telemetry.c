@@ -48,9 +48,7 @@ static int teardown(void **state)
 	/* Let it take its socket away: others would find it. */
 	if (fx->daemon.pid > 0)
 		daemon_stop(&fx->daemon, SIGTERM, NULL);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 static void start(struct fixture *fx, unsigned nr_sockets, const char *const *more)

@@ -4,9 +4,12 @@
 #include "util.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 
 /* Far longer than it takes to block. */
 #define AT_REST_MS 30
@@ -42,6 +45,20 @@ pid_t thread_find(const struct daemon *d, const char *name)
 			found = atoi(entry->d_name);
 	closedir(dir);
 	return found;
+}
+
+bool thread_stop(pid_t tid)
+{
+	int status;
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
+		assert_true(errno == EPERM || errno == ENOSYS);
+		return false;
+	}
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL), 0);
+	assert_int_equal(waitpid(tid, &status, __WALL), tid);
+	assert_true(WIFSTOPPED(status));
+	return true;
 }
 
 uint64_t thread_cpu_ns(const struct daemon *d, pid_t tid)

@@ -16,9 +16,7 @@ int watched_teardown(void **state)
 
 	for (unsigned i = 0; i < WATCHED_GUESTS; i++)
 		guest_fini(&fx->watched[i].guest);
-	daemon_fini(&fx->daemon);
-	free(fx);
-	return 0;
+	return daemon_fixture_end(state);
 }
 
 void watched_start(struct watch *fx, unsigned nr_sockets, const char *max_bytes, const char *period)
