@@ -26,44 +26,9 @@ static void test_init_refuses_sizes(void **state)
 
 static void test_init_refuses_addresses(void **state)
 {
-	static const char missing[] = "a part of the ring has no address";
-	static const char odd[] = "a part of the ring is misaligned";
-	struct driver_cfg dcfg = {.size = SIZE};
-	struct virtq_config good, cfg;
-	struct vm vm;
-
-	vm_init(&vm, &dcfg);
-	good = vm_ring(&vm);
-	cfg = good;
-	cfg.desc = NULL;
-	assert_refused(&vm, &cfg, missing);
-	cfg = good;
-	cfg.avail = NULL;
-	assert_refused(&vm, &cfg, missing);
-	cfg = good;
-	cfg.used = NULL;
-	assert_refused(&vm, &cfg, missing);
-	for (unsigned off = 1; off <= 16; off++) {
-		cfg = good;
-		cfg.desc = (void *)((uint8_t *)good.desc + off);
-		if (off % 16 != 0)
-			assert_refused(&vm, &cfg, odd);
-		else
-			assert_taken(&cfg);
-		cfg = good;
-		cfg.avail = (void *)((uint8_t *)good.avail + off);
-		if (off % 2 != 0)
-			assert_refused(&vm, &cfg, odd);
-		else
-			assert_taken(&cfg);
-		cfg = good;
-		cfg.used = (void *)((uint8_t *)good.used + off);
-		if (off % 4 != 0)
-			assert_refused(&vm, &cfg, odd);
-		else
-			assert_taken(&cfg);
-	}
-	vm_fini(&vm);
+	check_addresses((struct part[]){{offsetof(struct virtq_config, desc), 16},
+		{offsetof(struct virtq_config, avail), 2},
+		{offsetof(struct virtq_config, used), 4}});
 }
 
 /* Each part up to the last byte of a region is taken, one unit further it is refused. */

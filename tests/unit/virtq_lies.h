@@ -58,6 +58,44 @@ static inline void assert_taken(const struct virtq_config *cfg)
 	assert_null(why);
 }
 
+/* A part of the ring: where a ring's configuration has its address, which is a multiple of this. */
+struct part {
+	size_t offset;
+	unsigned align;
+};
+
+static inline void set_part(struct virtq_config *cfg, struct part p, void *address)
+{
+	memcpy((uint8_t *)cfg + p.offset, &address, sizeof(address));
+}
+
+/* Each part has an address, and one that is aligned. */
+static inline void check_addresses(const struct part parts[3])
+{
+	struct driver_cfg dcfg = {.size = SIZE};
+	struct virtq_config good, cfg;
+	struct vm vm;
+
+	vm_init(&vm, &dcfg);
+	good = vm_ring(&vm);
+	for (unsigned i = 0; i < 3; i++) {
+		uint8_t *address;
+
+		memcpy(&address, (uint8_t *)&good + parts[i].offset, sizeof(address));
+		cfg = good;
+		set_part(&cfg, parts[i], NULL);
+		assert_refused(&vm, &cfg, "a part of the ring has no address");
+		for (unsigned off = 1; off <= 16; off++) {
+			set_part(&cfg, parts[i], address + off);
+			if (off % parts[i].align != 0)
+				assert_refused(&vm, &cfg, "a part of the ring is misaligned");
+			else
+				assert_taken(&cfg);
+		}
+	}
+	vm_fini(&vm);
+}
+
 /* Two honest requests, and behind them room for a lie. */
 static inline void fixture_init(struct fixture *fx)
 {
