@@ -5,11 +5,8 @@
  */
 #include "fuzz.h"
 
+#include "../kat/openssl_drbg.h"
 #include "drbg.h"
-
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 
 #include <errno.h>
 
@@ -19,7 +16,7 @@
 
 static struct {
 	bool made;
-	EVP_RAND *test_rand, *ctr_drbg;
+	struct openssl openssl;
 	struct keystream *ks[2];
 	unsigned n_ks;
 } fx;
@@ -29,9 +26,7 @@ static void make(void)
 	static const enum keystream_provider providers[] = {
 		KEYSTREAM_LIBCRYPTO, KEYSTREAM_IPSEC_MB};
 
-	fx.test_rand = EVP_RAND_fetch(NULL, "TEST-RAND", NULL);
-	fx.ctr_drbg = EVP_RAND_fetch(NULL, "CTR-DRBG", NULL);
-	FUZZ_CHECK(fx.test_rand != NULL && fx.ctr_drbg != NULL);
+	FUZZ_CHECK(openssl_fetch(&fx.openssl));
 	for (unsigned i = 0; i < 2; i++)
 		fx.n_ks += keystream_create(providers[i], &fx.ks[fx.n_ks]) == 0;
 	FUZZ_CHECK(fx.n_ks > 0);
@@ -49,57 +44,14 @@ static struct drbg_input some_string(struct fuzz_input *in, uint8_t room[INPUT_M
 	return (struct drbg_input){room, len};
 }
 
-static void set_bytes(EVP_RAND_CTX *ctx, const char *name, struct drbg_input value)
-{
-	OSSL_PARAM params[] = {OSSL_PARAM_construct_octet_string(
-				       name, (void *)(uintptr_t)value.data, value.len_bytes),
-		OSSL_PARAM_construct_end()};
-
-	FUZZ_CHECK(EVP_RAND_CTX_set_params(ctx, params) == 1);
-}
-
-/* OpenSSL's, and the source that it is fed from. */
-struct theirs {
-	EVP_RAND_CTX *source, *drbg;
-};
-
-static void theirs_open(struct theirs *t, struct drbg_input entropy, struct drbg_input nonce,
-	struct drbg_input pers)
-{
-	unsigned strength = 256;
-	int df = 1;
-	OSSL_PARAM source_params[] = {
-		OSSL_PARAM_construct_uint(OSSL_RAND_PARAM_STRENGTH, &strength),
-		OSSL_PARAM_construct_end()};
-	OSSL_PARAM drbg_params[] = {OSSL_PARAM_construct_utf8_string(OSSL_DRBG_PARAM_CIPHER,
-					    (char *)(uintptr_t) "AES-256-CTR", 0),
-		OSSL_PARAM_construct_int(OSSL_DRBG_PARAM_USE_DF, &df), OSSL_PARAM_construct_end()};
-
-	t->source = EVP_RAND_CTX_new(fx.test_rand, NULL);
-	FUZZ_CHECK(EVP_RAND_CTX_set_params(t->source, source_params) == 1);
-	t->drbg = EVP_RAND_CTX_new(fx.ctr_drbg, t->source);
-	FUZZ_CHECK(EVP_RAND_CTX_set_params(t->drbg, drbg_params) == 1);
-	set_bytes(t->source, OSSL_RAND_PARAM_TEST_ENTROPY, entropy);
-	set_bytes(t->source, OSSL_RAND_PARAM_TEST_NONCE, nonce);
-	FUZZ_CHECK(EVP_RAND_instantiate(t->source, 256, 0, NULL, 0, NULL) == 1);
-	FUZZ_CHECK(EVP_RAND_instantiate(t->drbg, 256, 0, pers.data, pers.len_bytes, NULL) == 1);
-}
-
-static void theirs_close(struct theirs *t)
-{
-	EVP_RAND_CTX_free(t->drbg);
-	EVP_RAND_CTX_free(t->source);
-	*t = (struct theirs){NULL, NULL};
-}
-
-static void instantiate(struct fuzz_input *in, struct drbg *d, struct theirs *t)
+static void instantiate(struct fuzz_input *in, struct drbg *d, struct openssl_drbg *t)
 {
 	static uint8_t e[INPUT_MAX], n[INPUT_MAX], p[INPUT_MAX];
 	struct drbg_input entropy = some_string(in, e), nonce = some_string(in, n);
 	struct drbg_input pers = some_string(in, p);
 	int err = drbg_instantiate(d, fx.ks[fuzz_below(in, fx.n_ks)], entropy, nonce, pers);
 
-	theirs_close(t);
+	openssl_drbg_close(t);
 	if (entropy.len_bytes < DRBG_ENTROPY_BYTES_MIN) {
 		FUZZ_CHECK(err == -EINVAL);
 		return;
@@ -107,10 +59,10 @@ static void instantiate(struct fuzz_input *in, struct drbg *d, struct theirs *t)
 	FUZZ_CHECK(err == 0);
 	/* OpenSSL wants half the strength; that is the caller's matter in ours. */
 	if (nonce.len_bytes >= 16)
-		theirs_open(t, entropy, nonce, pers);
+		FUZZ_CHECK(openssl_drbg_open(t, &fx.openssl, entropy, nonce, pers));
 }
 
-static void reseed(struct fuzz_input *in, struct drbg *d, struct theirs *t)
+static void reseed(struct fuzz_input *in, struct drbg *d, struct openssl_drbg *t)
 {
 	static uint8_t e[INPUT_MAX], a[INPUT_MAX];
 	struct drbg_input entropy = some_string(in, e), additional = some_string(in, a);
@@ -120,12 +72,10 @@ static void reseed(struct fuzz_input *in, struct drbg *d, struct theirs *t)
 	FUZZ_CHECK(err == (may ? 0 : -EINVAL));
 	if (!may || t->drbg == NULL)
 		return;
-	set_bytes(t->source, OSSL_RAND_PARAM_TEST_ENTROPY, entropy);
-	FUZZ_CHECK(
-		EVP_RAND_reseed(t->drbg, 0, NULL, 0, additional.data, additional.len_bytes) == 1);
+	FUZZ_CHECK(openssl_drbg_reseed(t, entropy, additional));
 }
 
-static void generate(struct fuzz_input *in, struct drbg *d, struct theirs *t)
+static void generate(struct fuzz_input *in, struct drbg *d, struct openssl_drbg *t)
 {
 	static uint8_t ours[DRBG_REQUEST_BYTES_MAX + 64], theirs[DRBG_REQUEST_BYTES_MAX];
 	static uint8_t a[INPUT_MAX];
@@ -164,11 +114,10 @@ static void generate(struct fuzz_input *in, struct drbg *d, struct theirs *t)
 		return;
 	/* OpenSSL does nothing for 0 bytes; the standard moves the state on. */
 	if (total == 0) {
-		theirs_close(t);
+		openssl_drbg_close(t);
 		return;
 	}
-	FUZZ_CHECK(EVP_RAND_generate(t->drbg, theirs, total, 256, 0, additional.data,
-			   additional.len_bytes) == 1);
+	FUZZ_CHECK(openssl_drbg_generate(t, theirs, total, additional));
 	FUZZ_CHECK(memcmp(ours, theirs, total) == 0);
 }
 
@@ -209,7 +158,7 @@ static void compare_keystreams(struct fuzz_input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
-	struct theirs t = {NULL, NULL};
+	struct openssl_drbg t = {NULL, NULL};
 	struct drbg d = {.ks = NULL};
 
 	if (!fx.made)
@@ -225,11 +174,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 3:
 			drbg_uninstantiate(&d);
-			theirs_close(&t);
+			openssl_drbg_close(&t);
 			break;
 		case 4:
 			drbg_uninstantiate(&d);
-			theirs_close(&t);
+			openssl_drbg_close(&t);
 			compare_keystreams(&in);
 			break;
 		default:
@@ -238,6 +187,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	drbg_uninstantiate(&d);
-	theirs_close(&t);
+	openssl_drbg_close(&t);
 	return 0;
 }

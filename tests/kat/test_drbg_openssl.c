@@ -10,10 +10,7 @@
 #include "providers.h"
 
 #include "drbg.h"
-
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
+#include "openssl_drbg.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -48,42 +45,6 @@ static struct drbg_input fill(struct random_input *in, size_t min, size_t max)
 	return (struct drbg_input){in->data, in->len};
 }
 
-/* OpenSSL's DRBG, and the test source that it takes entropy and nonce from. */
-struct openssl {
-	EVP_RAND_CTX *source, *drbg;
-};
-
-static void set_bytes(EVP_RAND_CTX *ctx, const char *name, struct drbg_input in)
-{
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)in.data, in.len_bytes),
-		OSSL_PARAM_construct_end()};
-
-	assert_int_equal(EVP_RAND_CTX_set_params(ctx, params), 1);
-}
-
-static void openssl_open(struct openssl *o, EVP_RAND *test_rand, EVP_RAND *ctr_drbg,
-	struct drbg_input entropy, struct drbg_input nonce, struct drbg_input pers)
-{
-	unsigned strength = 256;
-	int df = 1;
-	OSSL_PARAM source_params[] = {
-		OSSL_PARAM_construct_uint(OSSL_RAND_PARAM_STRENGTH, &strength),
-		OSSL_PARAM_construct_end()};
-	OSSL_PARAM drbg_params[] = {OSSL_PARAM_construct_utf8_string(OSSL_DRBG_PARAM_CIPHER,
-					    (char *)(uintptr_t) "AES-256-CTR", 0),
-		OSSL_PARAM_construct_int(OSSL_DRBG_PARAM_USE_DF, &df), OSSL_PARAM_construct_end()};
-
-	o->source = EVP_RAND_CTX_new(test_rand, NULL);
-	assert_int_equal(EVP_RAND_CTX_set_params(o->source, source_params), 1);
-	o->drbg = EVP_RAND_CTX_new(ctr_drbg, o->source);
-	assert_int_equal(EVP_RAND_CTX_set_params(o->drbg, drbg_params), 1);
-	set_bytes(o->source, OSSL_RAND_PARAM_TEST_ENTROPY, entropy);
-	set_bytes(o->source, OSSL_RAND_PARAM_TEST_NONCE, nonce);
-	assert_int_equal(EVP_RAND_instantiate(o->source, 256, 0, NULL, 0, NULL), 1);
-	assert_int_equal(EVP_RAND_instantiate(o->drbg, 256, 0, pers.data, pers.len_bytes, NULL), 1);
-}
-
 /* Cut 'len' bytes at 'dst' into random pieces. */
 static unsigned cut(struct iovec *segs, unsigned max, uint8_t *dst, size_t len)
 {
@@ -101,59 +62,50 @@ static unsigned cut(struct iovec *segs, unsigned max, uint8_t *dst, size_t len)
 	return n;
 }
 
-static void one_sequence(struct keystream *ks, EVP_RAND *test_rand, EVP_RAND *ctr_drbg)
+static void one_sequence(struct keystream *ks, const struct openssl *openssl)
 {
 	static uint8_t theirs[DRBG_REQUEST_BYTES_MAX], ours[DRBG_REQUEST_BYTES_MAX];
 	struct random_input e, n, p, a;
 	struct drbg_input entropy = fill(&e, 32, 150), nonce = fill(&n, 16, 80), additional;
 	struct drbg_input pers = fill(&p, 0, 100);
 	struct iovec segs[32];
-	struct openssl o;
+	struct openssl_drbg o;
 	struct drbg d;
 
-	openssl_open(&o, test_rand, ctr_drbg, entropy, nonce, pers);
+	assert_true(openssl_drbg_open(&o, openssl, entropy, nonce, pers));
 	assert_int_equal(drbg_instantiate(&d, ks, entropy, nonce, pers), 0);
 	for (unsigned ops = 1 + (unsigned)rnd(OPS_MAX); ops > 0; ops--) {
 		additional = fill(&a, 0, rnd(2) ? 0 : INPUT_MAX);
 		if (rnd(4) == 0) {
 			entropy = fill(&e, 32, 150);
-			set_bytes(o.source, OSSL_RAND_PARAM_TEST_ENTROPY, entropy);
-			assert_int_equal(EVP_RAND_reseed(o.drbg, 0, NULL, 0, additional.data,
-						 additional.len_bytes),
-				1);
+			assert_true(openssl_drbg_reseed(&o, entropy, additional));
 			assert_int_equal(drbg_reseed(&d, entropy, additional), 0);
 		} else {
 			size_t len = 1 + rnd(rnd(50) ? 500 : DRBG_REQUEST_BYTES_MAX);
 
-			assert_int_equal(EVP_RAND_generate(o.drbg, theirs, len, 256, 0,
-						 additional.data, additional.len_bytes),
-				1);
+			assert_true(openssl_drbg_generate(&o, theirs, len, additional));
 			assert_int_equal(
 				drbg_generate(&d, segs, cut(segs, 32, ours, len), additional), 0);
 			assert_memory_equal(ours, theirs, len);
 		}
 	}
 	drbg_uninstantiate(&d);
-	EVP_RAND_CTX_free(o.drbg);
-	EVP_RAND_CTX_free(o.source);
+	openssl_drbg_close(&o);
 }
 
 static void same_as_openssl(void **state)
 {
 	struct keystream *ks = the_provider(state);
-	EVP_RAND *test_rand = EVP_RAND_fetch(NULL, "TEST-RAND", NULL);
-	EVP_RAND *ctr_drbg = EVP_RAND_fetch(NULL, "CTR-DRBG", NULL);
 	const char *seed = getenv("VRNG_SEED"), *count = getenv("VRNG_DRBG_SEQUENCES");
 	unsigned long n = count != NULL ? strtoul(count, NULL, 0) : 100000;
+	struct openssl openssl;
 
-	assert_non_null(test_rand);
-	assert_non_null(ctr_drbg);
+	assert_true(openssl_fetch(&openssl));
 	rng_state = seed != NULL ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
 	print_message("# VRNG_SEED=%llu\n", (unsigned long long)rng_state);
 	while (n-- > 0)
-		one_sequence(ks, test_rand, ctr_drbg);
-	EVP_RAND_free(test_rand);
-	EVP_RAND_free(ctr_drbg);
+		one_sequence(ks, &openssl);
+	openssl_free(&openssl);
 }
 
 static const struct drbg_input none = {NULL, 0};
