@@ -92,14 +92,10 @@ static void test_messages(void **state)
 	expect_at(fx->fd, NULL);
 }
 
-static void test_abstract_name(void **state)
+static void assert_hears_at(struct fixture *fx, const char *name)
 {
-	struct fixture *fx = *state;
-	char name[64];
-	int fd;
+	int fd = listen_at(name);
 
-	snprintf(name, sizeof(name), "@vrng-unit-supervisor-%d", (int)getpid());
-	fd = listen_at(name);
 	setenv("NOTIFY_SOCKET", name, 1);
 	assert_int_equal(supervisor_open(&fx->s), 0);
 	supervisor_ready(&fx->s);
@@ -107,21 +103,23 @@ static void test_abstract_name(void **state)
 	close(fd);
 }
 
+static void test_abstract_name(void **state)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "@vrng-unit-supervisor-%d", (int)getpid());
+	assert_hears_at(*state, name);
+}
+
 static void test_longest_name(void **state)
 {
 	struct fixture *fx = *state;
 	char name[sizeof(fx->s.address.sun_path) + 1];
-	int fd;
 
 	memset(name, 'x', sizeof(name));
 	name[0] = '@';
 	name[sizeof(name) - 2] = '\0';
-	fd = listen_at(name);
-	setenv("NOTIFY_SOCKET", name, 1);
-	assert_int_equal(supervisor_open(&fx->s), 0);
-	supervisor_ready(&fx->s);
-	expect_at(fd, "READY=1\nSTATUS=\n");
-	close(fd);
+	assert_hears_at(fx, name);
 
 	name[sizeof(name) - 2] = 'x';
 	name[sizeof(name) - 1] = '\0';
