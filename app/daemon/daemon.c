@@ -73,7 +73,6 @@ static int start_guests(struct daemon *d, struct why *why)
 {
 	const struct guests_config cfg = {
 		.workers = service_workers(d->service),
-		.n_workers = service_n_workers(d->service),
 		.period_ns = (uint64_t)d->opt.period_ms * 1000000u,
 		.epoch_ns = service_epoch_ns(d->service),
 		.limits = {d->opt.max_bytes, d->opt.max_requests},
@@ -143,8 +142,7 @@ static int start(struct daemon *d, const sigset_t *signals, struct why *why)
 
 	if (err == 0)
 		err = service_start(d->service, &d->eal, why);
-	if (err == 0 && pulse_create(service_workers(d->service), service_n_workers(d->service),
-				wake_ns(d), &d->pulse) != 0)
+	if (err == 0 && pulse_create(service_workers(d->service), wake_ns(d), &d->pulse) != 0)
 		err = why_set(why, -ENOMEM, "no memory");
 	if (err == 0)
 		err = start_guests(d, why);
@@ -203,15 +201,14 @@ static void say_whose_sockets(const struct daemon *d)
 /* One line that says what is served, where, by which lcores, within what budget. */
 static void say_what_is_served(const struct daemon *d)
 {
-	struct worker *const *workers = service_workers(d->service);
-	unsigned n_workers = service_n_workers(d->service);
+	const struct workers *workers = service_workers(d->service);
 	const struct options *opt = &d->opt;
 	char lcores[256] = "", budget[192], where[SOCKETS_PATH_SIZE + 8] = "", range[16] = "";
 	size_t len = 0;
 
-	for (unsigned i = 0; i < n_workers && len < sizeof(lcores); i++)
+	for (unsigned i = 0; i < workers->n && len < sizeof(lcores); i++)
 		len += (size_t)snprintf(lcores + len, sizeof(lcores) - len, "%s%u",
-			i > 0 ? "," : "", worker_lcore(workers[i]));
+			i > 0 ? "," : "", worker_lcore(workers->all[i]));
 	describe_budget(opt, budget, sizeof(budget));
 	if (opt->socket_count > 0 && opt->n_guests == 0)
 		snprintf(where, sizeof(where), " at %s0", opt->socket_path);
@@ -220,10 +217,10 @@ static void say_what_is_served(const struct daemon *d)
 	LOG(NOTICE, "serving %u guest%s%s%s from %s%s%s, lcore%s %s polling, %s", d->specs.n,
 		d->specs.n != 1 ? "s" : "", where, range, opt->sources[0],
 		opt->n_sources > 1 ? " and others" : "", opt->drbg ? " through CTR_DRBG" : "",
-		n_workers > 1 ? "s" : "", lcores, budget);
+		workers->n > 1 ? "s" : "", lcores, budget);
 	say_whose_sockets(d);
 	if (opt->drbg)
-		LOG(NOTICE, "CTR_DRBG with AES-256 by %s", worker_keystream_name(workers[0]));
+		LOG(NOTICE, "CTR_DRBG with AES-256 by %s", worker_keystream_name(workers->all[0]));
 	if (d->eal.shared_cpu)
 		LOG(WARNING, "the polling lcore shares its CPU with all else: expect low rates and "
 			     "long waits; give the process a second CPU");

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "lcore/worker.h"
 #include "log.h"
+#include "placement.h"
 #include "vhost/guard.h"
 #include "vhost/session.h"
 
@@ -38,6 +39,7 @@ int guests_create(const struct guests_config *cfg, struct guests **guests)
 	gs->cfg = *cfg;
 	gs->changed_from = NEVER;
 	pthread_mutex_init(&gs->table.lock, NULL);
+	placement_init(cfg->workers);
 	err = session_init(&gs->table);
 	if (err != 0) {
 		free(gs);
@@ -82,17 +84,9 @@ const struct limits *guests_limits(const struct guests *gs)
 
 /* Lcores */
 
-static struct worker *worker_of(const struct guests *gs, uint32_t lcore)
-{
-	for (unsigned i = 0; i < gs->cfg.n_workers; i++)
-		if (worker_lcore(gs->cfg.workers[i]) == lcore)
-			return gs->cfg.workers[i];
-	return NULL;
-}
-
 static int check_lcore(const struct guests *gs, const struct spec *spec, struct why *why)
 {
-	if (spec->lcore == SPEC_ANY_LCORE || worker_of(gs, spec->lcore) != NULL)
+	if (spec->lcore == SPEC_ANY_LCORE || workers_find(gs->cfg.workers, spec->lcore) != NULL)
 		return 0;
 	return why_set(why, -EINVAL,
 		"guest %s: lcore %u does not poll: name one that does, or none (see --lcores)",
@@ -105,8 +99,8 @@ static struct worker *least_used(const struct guests *gs)
 	struct worker *best = NULL;
 	unsigned least = 0;
 
-	for (unsigned i = 0; i < gs->cfg.n_workers; i++) {
-		struct worker *w = gs->cfg.workers[i];
+	for (unsigned i = 0; i < gs->cfg.workers->n; i++) {
+		struct worker *w = gs->cfg.workers->all[i];
 		unsigned n = 0;
 
 		for (unsigned k = 0; k < gs->table.n; k++)
@@ -174,7 +168,7 @@ static struct guest *create(struct guests *gs, const struct spec *spec, const st
 	g->added_ns = clock_now_ns();
 	budget_open(&g->dev.bytes, &terms->bytes, spec->burst_once);
 	budget_open(&g->dev.requests, &terms->requests, 0);
-	g->pinned = worker_of(gs, spec->lcore);
+	g->pinned = workers_find(gs->cfg.workers, spec->lcore);
 	worker_join(g->pinned != NULL ? g->pinned : least_used(gs), g);
 	guest_table_put(&gs->table, g);
 	return g;
@@ -333,7 +327,7 @@ int guests_change(struct guests *gs, struct guest *g, const struct spec *spec, s
 		spec->burst != g->spec.burst)
 		gs->unsettled = true;
 	if (spec->lcore != g->spec.lcore)
-		session_pin(g, worker_of(gs, spec->lcore));
+		session_pin(g, workers_find(gs->cfg.workers, spec->lcore));
 	guest_table_lock(&gs->table);
 	g->spec.mode = spec->mode;
 	g->spec.gid = spec->gid;
@@ -394,6 +388,7 @@ static void change_terms_on(struct guests *gs, struct worker *w, uint32_t total,
 
 uint64_t guests_settle(struct guests *gs)
 {
+	const struct workers *workers = gs->cfg.workers;
 	uint64_t now_ns = clock_now_ns() - gs->cfg.epoch_ns, wait_ns, from;
 
 	if (!gs->unsettled)
@@ -402,8 +397,8 @@ uint64_t guests_settle(struct guests *gs)
 	if (wait_ns > 0)
 		return wait_ns;
 	session_freeze();
-	for (unsigned i = 0; i < gs->cfg.n_workers; i++)
-		change_terms_on(gs, gs->cfg.workers[i], guests_count(gs).weights, from);
+	for (unsigned i = 0; i < workers->n; i++)
+		change_terms_on(gs, workers->all[i], guests_count(gs).weights, from);
 	session_thaw();
 	gs->changed_from = from;
 	gs->unsettled = false;

@@ -18,10 +18,10 @@
 #include "why.h"
 
 struct guests;
+struct workers;
 
 struct guests_config {
-	struct worker *const *workers; /* which poll; they outlive the guests */
-	unsigned n_workers;
+	const struct workers *workers; /* which poll; they outlive the guests */
 	uint64_t period_ns;
 	uint64_t epoch_ns; /* when the first period starts */
 	struct limits limits;

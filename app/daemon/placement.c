@@ -10,13 +10,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static struct worker **workers;
-static unsigned n_workers;
+static const struct workers *workers;
 
-void placement_init(struct worker **all, unsigned n)
+void placement_init(const struct workers *all)
 {
 	workers = all;
-	n_workers = n;
 }
 
 /* The NUMA node of a page; -1: not known. */
@@ -51,12 +49,12 @@ void placement_choose(struct guest *g)
 		placement_move(g, g->pinned);
 		return;
 	}
-	if (n_workers == 1)
+	if (workers->n == 1)
 		return;
 	if (rte_socket_count() > 1 && g->dev.mem.n_regions > 0)
 		node = node_of(g->dev.mem.regions[0].hva);
-	for (unsigned i = 0; i < n_workers; i++) {
-		struct worker *w = workers[i];
+	for (unsigned i = 0; i < workers->n; i++) {
+		struct worker *w = workers->all[i];
 		bool near = is_on(w, node), best_near = is_on(best, node);
 
 		if (near != best_near ? near : worker_load(w) < worker_load(best))

@@ -10,8 +10,10 @@
 
 #include "guest.h"
 
-/** Fix the 'n' lcores that there are. Context: MAIN, before there are sessions. */
-void placement_init(struct worker **all, unsigned n);
+struct workers;
+
+/** Fix the workers that there are. Context: MAIN, before there are guests, whom they outlive. */
+void placement_init(const struct workers *workers);
 
 /** Give a guest that is detached, and has its memory, the worker that suits. Context: VHOST. */
 void placement_choose(struct guest *g);

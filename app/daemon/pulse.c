@@ -18,21 +18,18 @@ struct beat {
 };
 
 struct pulse {
-	struct worker *const *workers;
-	unsigned n_workers;
+	const struct workers *workers;
 	uint64_t wake_ns;
 	struct beat beats[];
 };
 
-int pulse_create(
-	struct worker *const *workers, unsigned n_workers, uint64_t wake_ns, struct pulse **pulse)
+int pulse_create(const struct workers *workers, uint64_t wake_ns, struct pulse **pulse)
 {
-	struct pulse *p = calloc(1, sizeof(*p) + n_workers * sizeof(p->beats[0]));
+	struct pulse *p = calloc(1, sizeof(*p) + workers->n * sizeof(p->beats[0]));
 
 	if (p == NULL)
 		return -ENOMEM;
 	p->workers = workers;
-	p->n_workers = n_workers;
 	p->wake_ns = wake_ns;
 	*pulse = p;
 	return 0;
@@ -65,14 +62,15 @@ bool pulse_beats(struct pulse *p, uint64_t now_ns)
 {
 	bool all = true;
 
-	for (unsigned i = 0; i < p->n_workers; i++) {
+	for (unsigned i = 0; i < p->workers->n; i++) {
+		struct worker *w = p->workers->all[i];
 		struct beat *beat = &p->beats[i];
-		bool leave = now_ns - beat->poked_ns < p->wake_ns && worker_sleeps(p->workers[i]);
-		bool answered = leave || worker_poke(p->workers[i]);
+		bool leave = now_ns - beat->poked_ns < p->wake_ns && worker_sleeps(w);
+		bool answered = leave || worker_poke(w);
 
 		if (!leave && answered)
 			beat->poked_ns = now_ns;
-		note(beat, p->workers[i], now_ns, answered);
+		note(beat, w, now_ns, answered);
 		all &= answered;
 	}
 	return all;

@@ -14,16 +14,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct worker;
 struct pulse;
+struct workers;
 
 /**
  * @param workers  which run; they outlive the pulse
  * @param wake_ns  how often one that sleeps is poked
  * @return         0 or -ENOMEM
  */
-int pulse_create(
-	struct worker *const *workers, unsigned n_workers, uint64_t wake_ns, struct pulse **pulse);
+int pulse_create(const struct workers *workers, uint64_t wake_ns, struct pulse **pulse);
 
 /** NULL is fine. */
 void pulse_destroy(struct pulse *p);

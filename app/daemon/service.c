@@ -6,7 +6,6 @@
 #include "lcore/tap.h"
 #include "lcore/worker.h"
 #include "log.h"
-#include "placement.h"
 #include "source/feeder.h"
 #include "stats.h"
 #include "vhost/session.h"
@@ -45,8 +44,7 @@ struct service {
 	size_t piece_bytes;		       /* of one source, in a seed */
 	size_t seed_bytes;
 	uint64_t epoch_ns;
-	unsigned n_workers;
-	struct worker *workers[OPTIONS_LCORES_MAX];
+	struct workers workers;
 	struct tap *taps[OPTIONS_LCORES_MAX]; /* NULL: that lcore has none */
 	uint64_t tap_failures;		      /* as last logged */
 	/* Where lcores lend to each other what their guests do not use: bytes, and requests */
@@ -170,25 +168,24 @@ static int create_workers(struct service *s, const struct eal *eal)
 			.epoch_ns = s->epoch_ns,
 			.turn_bytes = opt->turn_bytes,
 		};
-		int err = worker_create(&cfg, &s->workers[i]);
+		int err = worker_create(&cfg, &s->workers.all[i]);
 
 		if (err != 0)
 			return err;
-		s->n_workers = i + 1;
-		feeder_set_bell(feeder, i / s->n_lines, worker_bell(s->workers[i]));
+		s->workers.n = i + 1;
+		feeder_set_bell(feeder, i / s->n_lines, worker_bell(s->workers.all[i]));
 	}
 	return 0;
 }
 
 static int start_workers(struct service *s)
 {
-	for (unsigned i = 0; i < s->n_workers; i++) {
-		int err = worker_start(s->workers[i]);
+	for (unsigned i = 0; i < s->workers.n; i++) {
+		int err = worker_start(s->workers.all[i]);
 
 		if (err != 0)
 			return err;
 	}
-	placement_init(s->workers, s->n_workers);
 	return 0;
 }
 
@@ -277,14 +274,14 @@ int service_start(struct service *s, const struct eal *eal, struct why *why)
 
 void service_stop(struct service *s)
 {
-	for (unsigned i = 0; i < s->n_workers; i++)
-		worker_stop(s->workers[i]);
+	for (unsigned i = 0; i < s->workers.n; i++)
+		worker_stop(s->workers.all[i]);
 	for (unsigned i = 0; i < s->n_lines; i++)
 		if (s->lines[i].feeder != NULL)
 			feeder_stop(s->lines[i].feeder);
-	for (unsigned i = 0; i < s->n_workers; i++)
-		worker_destroy(s->workers[i]);
-	s->n_workers = 0;
+	for (unsigned i = 0; i < s->workers.n; i++)
+		worker_destroy(s->workers.all[i]);
+	s->workers.n = 0;
 	for (unsigned i = 0; i < OPTIONS_LCORES_MAX; i++) {
 		tap_destroy(s->taps[i]);
 		s->taps[i] = NULL;
@@ -297,14 +294,9 @@ void service_stop(struct service *s)
 	s->exchanges = NULL;
 }
 
-struct worker *const *service_workers(const struct service *s)
+const struct workers *service_workers(const struct service *s)
 {
-	return s->workers;
-}
-
-unsigned service_n_workers(const struct service *s)
-{
-	return s->n_workers;
+	return &s->workers;
 }
 
 uint64_t service_epoch_ns(const struct service *s)
@@ -339,8 +331,8 @@ const struct intake_stats *service_tap(const struct service *s, unsigned i)
 
 void service_reseed(struct service *s, bool due)
 {
-	for (unsigned i = 0; i < s->n_workers; i++)
-		worker_reseed(s->workers[i], due);
+	for (unsigned i = 0; i < s->workers.n; i++)
+		worker_reseed(s->workers.all[i], due);
 }
 
 void service_set_reseed_time(struct service *s, uint32_t seconds)
@@ -350,14 +342,15 @@ void service_set_reseed_time(struct service *s, uint32_t seconds)
 
 static void say_which_failed(struct service *s)
 {
-	for (unsigned i = 0; i < s->n_workers; i++) {
-		if (s->failed[i] || stats_read(&worker_entropy_stats(s->workers[i])->failed) == 0)
+	for (unsigned i = 0; i < s->workers.n; i++) {
+		if (s->failed[i] ||
+			stats_read(&worker_entropy_stats(s->workers.all[i])->failed) == 0)
 			continue;
 		s->failed[i] = true;
 		LOG(ERR,
 			"the DRBG of lcore %u failed its self-test, and gives nothing any more: its guests "
 			"wait; move them to another lcore, and look at that CPU",
-			worker_lcore(s->workers[i]));
+			worker_lcore(s->workers.all[i]));
 	}
 }
 
@@ -365,9 +358,9 @@ static void say_whether_overdue(struct service *s)
 {
 	bool overdue = false;
 
-	for (unsigned i = 0; i < s->n_workers; i++)
+	for (unsigned i = 0; i < s->workers.n; i++)
 		overdue |= !s->failed[i] &&
-			   stats_read(&worker_entropy_stats(s->workers[i])->overdue) != 0;
+			   stats_read(&worker_entropy_stats(s->workers.all[i])->overdue) != 0;
 	if (overdue == s->reseed_overdue)
 		return;
 	s->reseed_overdue = overdue;
@@ -384,7 +377,7 @@ static void say_whether_taps_failed(struct service *s)
 {
 	uint64_t failures = 0;
 
-	for (unsigned i = 0; i < s->n_workers; i++)
+	for (unsigned i = 0; i < s->workers.n; i++)
 		if (s->taps[i] != NULL)
 			failures += stats_read(&tap_stats(s->taps[i])->unwell) +
 				    stats_read(&tap_stats(s->taps[i])->errors);

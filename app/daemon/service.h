@@ -15,7 +15,7 @@
 #include "why.h"
 
 struct service;
-struct worker;
+struct workers;
 
 /**
  * Open the sources. Nothing runs yet.
@@ -38,9 +38,8 @@ void service_stop(struct service *s);
 /** Close the sources, and free. NULL is fine. */
 void service_close(struct service *s);
 
-/** The workers, from service_start() on. */
-struct worker *const *service_workers(const struct service *s);
-unsigned service_n_workers(const struct service *s);
+/** The workers that poll: all of them from service_start() to service_stop(). */
+const struct workers *service_workers(const struct service *s);
 
 /** When the first period of the budget starts. */
 uint64_t service_epoch_ns(const struct service *s);

@@ -150,7 +150,7 @@ static struct idle_stats times_of(const struct worker *w)
 
 json_t *report_lcore(const struct daemon *d, unsigned i)
 {
-	const struct worker *w = service_workers(d->service)[i];
+	const struct worker *w = service_workers(d->service)->all[i];
 	const struct entropy_stats *entropy = worker_entropy_stats(w);
 	const struct intake_stats *tap = service_tap(d->service, i);
 	const struct sleeper_latency *latency = worker_latency(w);
@@ -255,7 +255,7 @@ json_t *report_status(const struct daemon *d)
 		{"budget", report_budget(d)},
 		{"source-mode", text(report_source_mode(d))},
 		{"sources", list(d, service_n_sources(d->service), report_source)},
-		{"lcores", list(d, service_n_workers(d->service), report_lcore)},
+		{"lcores", list(d, service_workers(d->service)->n, report_lcore)},
 		{"log-level", text(names_log_level(d->opt.log_level))},
 		{"sandbox", list(d, SANDBOX_PARTS, report_sandbox_part)},
 		{"refused-calls", number(refused_count())},

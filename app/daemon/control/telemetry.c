@@ -167,11 +167,11 @@ static json_t *with_numbered(json_t *all, unsigned number, json_t *report)
 
 static int tell_lcores(const struct daemon *d, const char *params, struct rte_tel_data *t)
 {
+	const struct workers *workers = service_workers(d->service);
 	json_t *all = json_object();
 
-	for (unsigned i = 0; i < service_n_workers(d->service); i++)
-		all = with_numbered(
-			all, worker_lcore(service_workers(d->service)[i]), report_lcore(d, i));
+	for (unsigned i = 0; i < workers->n; i++)
+		all = with_numbered(all, worker_lcore(workers->all[i]), report_lcore(d, i));
 	return answer(t, all);
 }
 
@@ -243,9 +243,10 @@ static int add_service(const struct daemon *d, const char *name, struct rte_tel_
 static const struct sleeper_latency *find_latency(const struct daemon *d, const char *lcore)
 {
 	static const struct sleeper_latency none; /* of one that never sleeps */
+	const struct workers *workers = service_workers(d->service);
 
-	for (unsigned i = 0; i < service_n_workers(d->service); i++) {
-		const struct worker *w = service_workers(d->service)[i];
+	for (unsigned i = 0; i < workers->n; i++) {
+		const struct worker *w = workers->all[i];
 		char name[NAME_SIZE];
 
 		snprintf(name, sizeof(name), "%u", worker_lcore(w));

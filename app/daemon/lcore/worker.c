@@ -173,3 +173,11 @@ bool worker_sleeps(const struct worker *w)
 {
 	return w->sleeper != NULL && bell_is_armed(&w->sleeper->bell);
 }
+
+struct worker *workers_find(const struct workers *workers, uint32_t lcore)
+{
+	for (unsigned i = 0; i < workers->n; i++)
+		if (worker_lcore(workers->all[i]) == lcore)
+			return workers->all[i];
+	return NULL;
+}

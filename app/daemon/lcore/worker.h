@@ -19,6 +19,7 @@
  * the guest's memory; after worker_leave() nothing of it.
  */
 
+#include "config/options.h"
 #include "guest.h"
 #include "idle.h"
 
@@ -120,5 +121,14 @@ void worker_attach(struct worker *w, struct guest *g);
 
 /** Take an attached guest back, its device stopped. Context: VHOST, MAIN. */
 void worker_detach(struct worker *w, struct guest *g);
+
+/** All that there are. The service makes them; others ask it for them, when they poll. */
+struct workers {
+	unsigned n;
+	struct worker *all[OPTIONS_LCORES_MAX];
+};
+
+/** NULL: there is none on this lcore. Context: any. */
+struct worker *workers_find(const struct workers *workers, uint32_t lcore);
 
 #endif

@@ -86,10 +86,11 @@ static int give_sockets(const struct daemon *d, struct why *why)
 
 static int confine_lcores(void *service)
 {
+	const struct workers *workers = service_workers(service);
 	int err = 0;
 
-	for (unsigned i = 0; i < service_n_workers(service); i++) {
-		int e = worker_confine(service_workers(service)[i]);
+	for (unsigned i = 0; i < workers->n; i++) {
+		int e = worker_confine(workers->all[i]);
 
 		err = err != 0 ? err : e;
 	}
