@@ -82,7 +82,7 @@ const struct limits *guests_limits(const struct guests *gs)
 	return &gs->cfg.limits;
 }
 
-/* Lcores */
+/* Adding */
 
 static int check_lcore(const struct guests *gs, const struct spec *spec, struct why *why)
 {
@@ -92,28 +92,6 @@ static int check_lcore(const struct guests *gs, const struct spec *spec, struct 
 		"guest %s: lcore %u does not poll: name one that does, or none (see --lcores)",
 		spec->name, spec->lcore);
 }
-
-/* The worker that the fewest guests belong to. */
-static struct worker *least_used(const struct guests *gs)
-{
-	struct worker *best = NULL;
-	unsigned least = 0;
-
-	for (unsigned i = 0; i < gs->cfg.workers->n; i++) {
-		struct worker *w = gs->cfg.workers->all[i];
-		unsigned n = 0;
-
-		for (unsigned k = 0; k < gs->table.n; k++)
-			n += guest_lcore(gs->table.all[k]) == worker_lcore(w);
-		if (best == NULL || n < least) {
-			best = w;
-			least = n;
-		}
-	}
-	return best;
-}
-
-/* Adding */
 
 int guests_check(
 	const struct guests *gs, const struct spec *specs, unsigned n_specs, struct why *why)
@@ -169,7 +147,7 @@ static struct guest *create(struct guests *gs, const struct spec *spec, const st
 	budget_open(&g->dev.bytes, &terms->bytes, spec->burst_once);
 	budget_open(&g->dev.requests, &terms->requests, 0);
 	g->pinned = workers_find(gs->cfg.workers, spec->lcore);
-	worker_join(g->pinned != NULL ? g->pinned : least_used(gs), g);
+	placement_join(g, &gs->table);
 	guest_table_put(&gs->table, g);
 	return g;
 }

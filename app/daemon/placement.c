@@ -17,6 +17,25 @@ void placement_init(const struct workers *all)
 	workers = all;
 }
 
+static unsigned count_on(const struct worker *w, const struct guest_table *guests)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < guests->n; i++)
+		n += guest_lcore(guests->all[i]) == worker_lcore(w);
+	return n;
+}
+
+void placement_join(struct guest *g, const struct guest_table *others)
+{
+	struct worker *best = workers->all[0];
+
+	for (unsigned i = 1; i < workers->n; i++)
+		if (count_on(workers->all[i], others) < count_on(best, others))
+			best = workers->all[i];
+	worker_join(g->pinned != NULL ? g->pinned : best, g);
+}
+
 /* The NUMA node of a page; -1: not known. */
 static int node_of(void *page)
 {

@@ -3,17 +3,21 @@
 #define VRNG_PLACEMENT_H
 
 /*
- * Which lcore serves a guest: the one that it is pinned to; else of those on the NUMA node of the
- * guest's memory, if there are any, the one that has the fewest guests attached; of equals the one
- * that it had before.
+ * Which lcore serves a guest: the one that it is pinned to. Else, while nobody has come to its
+ * socket, the one that the fewest guests belong to, attached or not: nothing more is known. When
+ * its front-end is there: of those on the NUMA node of the guest's memory, if there are any, the
+ * one that has the fewest guests attached; of equals the one that it had before.
  */
 
-#include "guest.h"
+#include "guest_table.h"
 
 struct workers;
 
 /** Fix the workers that there are. Context: MAIN, before there are guests, whom they outlive. */
 void placement_init(const struct workers *workers);
+
+/** Give a guest that is new, and not in the table of the others yet, its first. Context: MAIN. */
+void placement_join(struct guest *g, const struct guest_table *others);
 
 /** Give a guest that is detached, and has its memory, the worker that suits. Context: VHOST. */
 void placement_choose(struct guest *g);
