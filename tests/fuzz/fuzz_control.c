@@ -12,7 +12,7 @@
 #include "control/report.h"
 #include "daemon.h"
 #include "log.h"
-#include "names.h"
+#include "log_level.h"
 
 #include <rte_version.h>
 
@@ -131,7 +131,7 @@ int reload(struct daemon *d, struct why *why)
 
 void log_set_level(int level)
 {
-	FUZZ_CHECK(names_log_level(level) != NULL);
+	FUZZ_CHECK(log_level_name(level) != NULL);
 	done = true;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/settings.h"
 
-#include "names.h"
+#include "log_level.h"
 #include "parse.h"
 
 #include <assert.h>
@@ -99,7 +99,7 @@ static int set_eal_options(
 
 static int set_log_level(const struct setting *s, void *options, const char *value, struct why *why)
 {
-	if (names_find_log_level(value, &((struct options *)options)->log_level) != 0)
+	if (log_level_find(value, &((struct options *)options)->log_level) != 0)
 		return why_set(
 			why, -EINVAL, "'%s' is not error, warning, notice, info or debug", value);
 	return 0;
@@ -109,7 +109,7 @@ static void print_log_level(const struct setting *s, const void *options, FILE *
 {
 	const struct options *opt = options;
 
-	fprintf(file, "%s = %s\n", s->name, names_log_level(opt->log_level));
+	fprintf(file, "%s = %s\n", s->name, log_level_name(opt->log_level));
 }
 
 /* Options that mean something only with others */

@@ -6,7 +6,7 @@
 #include "control/report.h"
 #include "daemon.h"
 #include "log.h"
-#include "names.h"
+#include "log_level.h"
 #include "version.h"
 
 #include <rte_config.h>
@@ -191,7 +191,7 @@ static int do_log_level(const struct task *t)
 
 	if (err != 0)
 		return err;
-	if (names_find_log_level(name, &level) != 0)
+	if (log_level_find(name, &level) != 0)
 		return why_set(
 			t->why, -EINVAL, "\"level\" is not error, warning, notice, info or debug");
 	t->d->opt.log_level = level;

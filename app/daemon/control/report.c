@@ -5,7 +5,7 @@
 #include "control/request.h"
 #include "lcore/sleeper.h"
 #include "lcore/worker.h"
-#include "names.h"
+#include "log_level.h"
 #include "sandbox/refused.h"
 
 #include <unistd.h>
@@ -256,7 +256,7 @@ json_t *report_status(const struct daemon *d)
 		{"source-mode", text(report_source_mode(d))},
 		{"sources", list(d, service_n_sources(d->service), report_source)},
 		{"lcores", list(d, service_workers(d->service)->n, report_lcore)},
-		{"log-level", text(names_log_level(d->opt.log_level))},
+		{"log-level", text(log_level_name(d->opt.log_level))},
 		{"sandbox", list(d, SANDBOX_PARTS, report_sandbox_part)},
 		{"refused-calls", number(refused_count())},
 		{NULL, NULL},

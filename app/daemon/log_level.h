@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef VRNG_NAMES_H
-#define VRNG_NAMES_H
+#ifndef VRNG_LOG_LEVEL_H
+#define VRNG_LOG_LEVEL_H
 
 /*
  * What levels of the log are called wherever a person or a program reads or says them. They have
@@ -8,9 +8,9 @@
  */
 
 /** @param level  one that has a name */
-const char *names_log_level(int level);
+const char *log_level_name(int level);
 
 /** @return 0; -EINVAL when no level is called so */
-int names_find_log_level(const char *name, int *level);
+int log_level_find(const char *name, int *level);
 
 #endif

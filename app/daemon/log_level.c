@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "names.h"
+#include "log_level.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
-#define LEVELS (sizeof(log_levels) / sizeof(log_levels[0]))
+#define LEVELS (sizeof(names) / sizeof(names[0]))
 
-static const char *const log_levels[] = {
+static const char *const names[] = {
 	[4] = "error",
 	[5] = "warning",
 	[6] = "notice",
@@ -15,15 +15,15 @@ static const char *const log_levels[] = {
 	[8] = "debug",
 };
 
-const char *names_log_level(int level)
+const char *log_level_name(int level)
 {
-	return log_levels[level];
+	return names[level];
 }
 
-int names_find_log_level(const char *name, int *level)
+int log_level_find(const char *name, int *level)
 {
 	for (size_t i = 4; i < LEVELS; i++) {
-		if (strcmp(name, log_levels[i]) == 0) {
+		if (strcmp(name, names[i]) == 0) {
 			*level = (int)i;
 			return 0;
 		}
