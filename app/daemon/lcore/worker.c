@@ -3,7 +3,6 @@
 
 #include "lcore/sleeper.h"
 #include "lcore/tap.h"
-#include "lcore/times.h"
 #include "log.h"
 #include "secret_mem.h"
 
@@ -146,7 +145,19 @@ const struct entropy_stats *worker_entropy_stats(const struct worker *w)
 
 void worker_times(const struct worker *w, struct idle_stats *times)
 {
-	times_read(&w->usage, w->sleeper != NULL ? &w->sleeper->idle.stats : NULL, times);
+	const struct idle_stats *rest;
+
+	*times = (struct idle_stats){0};
+	if (w->sleeper == NULL) {
+		times->ns[IDLE_BUSY] = stats_read(&w->usage.busy_ns);
+		times->ns[IDLE_SPINNING] = stats_read(&w->usage.other_ns);
+		return;
+	}
+	rest = &w->sleeper->idle.stats;
+	for (unsigned i = 0; i < IDLE_STATES; i++)
+		times->ns[i] = stats_read(&rest->ns[i]);
+	times->sleeps = stats_read(&rest->sleeps);
+	times->blocks = stats_read(&rest->blocks);
 }
 
 const struct sleeper_latency *worker_latency(const struct worker *w)

@@ -5,7 +5,6 @@
  */
 #include "clock.h"
 #include "lcore/sleeper.h"
-#include "lcore/times.h"
 #include "lcore/worker_loop.h"
 #include "sandbox/sandbox.h"
 
@@ -160,7 +159,7 @@ static void detach(struct worker *w, void *guest)
 	if (w->sleeper != NULL)
 		kick_forget(w->sleeper->epoll, g);
 	rng_device_stop(&g->dev, &w->supply);
-	times_wait(g, false);
+	worker_note_wait(g, false);
 	if (g->dev.call_owed)
 		worker_notify(w, g);
 	count_attached(w, -1);

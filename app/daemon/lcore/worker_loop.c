@@ -3,7 +3,6 @@
 
 #include "clock.h"
 #include "lcore/sleeper.h"
-#include "lcore/times.h"
 #include "vhost/guard.h"
 
 #include <errno.h>
@@ -31,10 +30,27 @@ static inline uint64_t since_ns(const struct worker *w)
 	return w->sleeper->woke_ns > since ? w->sleeper->woke_ns : since;
 }
 
+void worker_note_wait(struct guest *g, bool waits)
+{
+	enum waiting_for kind = WAITING_FOR_NOTHING;
+
+	if (waits)
+		kind = g->dev.starved ? WAITING_FOR_BYTES : WAITING_FOR_TOKENS;
+	waiting_set(&g->waiting, kind, clock_now_ns());
+}
+
+/* It was served, and its request may have waited since then. */
+static void note_service(struct guest *g, uint64_t from_ns)
+{
+	uint64_t now_ns = clock_now_ns();
+
+	latency_add(&g->service, now_ns > from_ns ? now_ns - from_ns : 0);
+}
+
 /* Leave a guest alone until it is attached anew. */
 static void break_off(struct worker *w, struct guest *g)
 {
-	times_wait(g, false);
+	worker_note_wait(g, false);
 	__atomic_store_n(&g->fault, g->dev.vq.broken, __ATOMIC_RELEASE);
 	roster_remove(&w->roster, g);
 }
@@ -51,10 +67,10 @@ static bool turn(struct worker *w, unsigned i)
 	if (g->dev.call_owed)
 		worker_notify(w, g);
 	if (__builtin_expect(waited || r == RNG_WAIT, 0))
-		times_wait(g, r == RNG_WAIT);
+		worker_note_wait(g, r == RNG_WAIT);
 	since = since_ns(w);
 	if (__builtin_expect(since != 0, 0) && r == RNG_SERVED)
-		times_service(g, since);
+		note_service(g, since);
 	if (r == RNG_BROKEN) {
 		break_off(w, g);
 		return true;

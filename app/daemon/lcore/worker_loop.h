@@ -88,6 +88,9 @@ static inline void worker_spin(const struct worker *w)
 /** Call a guest to which that is owed. Context: LCORE. */
 void worker_notify(struct worker *w, struct guest *g);
 
+/** Count what a guest waits for from now on, or that it does not any more. Context: LCORE. */
+void worker_note_wait(struct guest *g, bool waits);
+
 /** The polling loop, until 'stop': what the EAL launches. Context: LCORE. @return 0 */
 int worker_loop(void *worker);
 
