@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -321,6 +322,19 @@ static void test_locked_by_another(void **state)
 	close(b);
 }
 
+/* Without a descriptor there would be no lock, and two daemons could take the same sockets. */
+static void test_no_descriptor_for_the_lock(void **state)
+{
+	struct rlimit limit, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_refused("s", 1, -EMFILE, "LimitNOFILE");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_prepared("s", 1);
+}
+
 /* A refusal does not keep the lock. */
 static void test_no_lock_after_a_refusal(void **state)
 {
@@ -437,6 +451,7 @@ int main(void)
 		directory_test(test_directory_is_not_writable),
 		directory_test(test_lock),
 		directory_test(test_locked_by_another),
+		directory_test(test_no_descriptor_for_the_lock),
 		directory_test(test_no_lock_after_a_refusal),
 		directory_test(test_mode_and_group),
 		directory_test(test_rights_of_nothing),

@@ -143,6 +143,28 @@ static int look_at_directory(const char *path, struct place *place, struct why *
 	return 0;
 }
 
+/* What to do when no socket can be made, or its directory not be locked. */
+static const char *advice(int err)
+{
+	switch (err) {
+	case ENOSPC:
+	case EDQUOT:
+		return "make room in its file system (df, df -i), or choose another directory";
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return "choose a directory that may be written to";
+	case ENOENT:
+	case ENOTDIR:
+		return "create its directory, or choose another";
+	case EMFILE:
+	case ENFILE:
+		return "raise the limit of open files (ulimit -n, or LimitNOFILE in a systemd unit)";
+	default:
+		return "choose another path; the log may say more";
+	}
+}
+
 static int lock_directory(
 	const char *path, unsigned wait_s, struct sockets_lock *lock, struct why *why)
 {
@@ -150,7 +172,6 @@ static int lock_directory(
 	int fd;
 
 	directory_of(path, dir);
-	/* Where it cannot be opened for reading there is no lock; bind() still decides. */
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* The user may read it, the process may not: Landlock. It would not let us bind there. */
 	if (fd < 0 && errno == EACCES && access(dir, R_OK) == 0)
@@ -158,8 +179,12 @@ static int lock_directory(
 			"directory %s of socket %s: the sandbox has closed it; name it with "
 			"--sandbox-dir when the daemon starts",
 			dir, path);
-	if (fd < 0)
+	/* Who may write to it, but not read it, cannot lock it: bind() still decides. */
+	if (fd < 0 && errno == EACCES)
 		return 0;
+	if (fd < 0)
+		return why_set(why, -errno, "cannot lock directory %s of socket %s: %s; %s", dir,
+			path, strerror(errno), advice(errno));
 	lock->fds[lock->n++] = fd;
 	if (wait_for_lock(fd, wait_s) == 0)
 		return 0;
@@ -242,28 +267,6 @@ void sockets_unlock(struct sockets_lock *lock)
 		close(lock->fds[i]);
 	free(lock->fds);
 	*lock = (struct sockets_lock){0};
-}
-
-/* What to do when no socket can be made. */
-static const char *advice(int err)
-{
-	switch (err) {
-	case ENOSPC:
-	case EDQUOT:
-		return "make room in its file system (df, df -i), or choose another directory";
-	case EACCES:
-	case EPERM:
-	case EROFS:
-		return "choose a directory that may be written to";
-	case ENOENT:
-	case ENOTDIR:
-		return "create its directory, or choose another";
-	case EMFILE:
-	case ENFILE:
-		return "raise the limit of open files (ulimit -n, or LimitNOFILE in a systemd unit)";
-	default:
-		return "choose another path; the log may say more";
-	}
 }
 
 int sockets_bind(const char *what, const char *path, int *fd, struct why *why)

@@ -37,9 +37,9 @@ bool sockets_path(const char *prefix, unsigned index, char path[SOCKETS_PATH_SIZ
  * @param lock    set to what sockets_unlock() takes
  * @param why     said when it fails
  * @return        0; -ENAMETOOLONG, -ENOENT, -ENOTDIR, -EACCES, ... for a path that cannot be;
- *                -EBUSY when a directory stays locked; -EADDRINUSE when a path is served by
- *                somebody; -EEXIST when one is no socket. Nothing was removed then, and nothing is
- *                locked.
+ *                -EBUSY when a directory stays locked, -EMFILE, -ENFILE, ... when it cannot be
+ *                locked; -EADDRINUSE when a path is served by somebody; -EEXIST when one is no
+ *                socket. Nothing was removed then, and nothing is locked.
  */
 int sockets_prepare(const char *const *paths, unsigned n_paths, unsigned wait_s,
 	struct sockets_lock *lock, struct why *why);
