@@ -10,11 +10,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const struct workers *workers;
+static const struct workers *there; /* which there are */
 
-void placement_init(const struct workers *all)
+void placement_init(const struct workers *workers)
 {
-	workers = all;
+	there = workers;
 }
 
 static unsigned count_on(const struct worker *w, const struct guest_table *guests)
@@ -28,11 +28,11 @@ static unsigned count_on(const struct worker *w, const struct guest_table *guest
 
 void placement_join(struct guest *g, const struct guest_table *others)
 {
-	struct worker *best = workers->all[0];
+	struct worker *best = there->all[0];
 
-	for (unsigned i = 1; i < workers->n; i++)
-		if (count_on(workers->all[i], others) < count_on(best, others))
-			best = workers->all[i];
+	for (unsigned i = 1; i < there->n; i++)
+		if (count_on(there->all[i], others) < count_on(best, others))
+			best = there->all[i];
 	worker_join(g->pinned != NULL ? g->pinned : best, g);
 }
 
@@ -68,12 +68,12 @@ void placement_choose(struct guest *g)
 		placement_move(g, g->pinned);
 		return;
 	}
-	if (workers->n == 1)
+	if (there->n == 1)
 		return;
 	if (rte_socket_count() > 1 && g->dev.mem.n_regions > 0)
 		node = node_of(g->dev.mem.regions[0].hva);
-	for (unsigned i = 0; i < workers->n; i++) {
-		struct worker *w = workers->all[i];
+	for (unsigned i = 0; i < there->n; i++) {
+		struct worker *w = there->all[i];
 		bool near = is_on(w, node), best_near = is_on(best, node);
 
 		if (near != best_near ? near : worker_load(w) < worker_load(best))

@@ -254,14 +254,14 @@ static inline enum driver_result driver_take_at(
 {
 	struct driver_chain *chain;
 	enum driver_result result;
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	result = drv->packed ? driver_packed_look(drv, *next, &id, &len)
 			     : driver_split_take(drv, next, &id, &len);
-	if (result != DRIVER_OK)
-		return result;
 	used->id = id;
 	used->len_bytes = len;
+	if (result != DRIVER_OK)
+		return result;
 	if (id >= drv->cfg.size || drv->chains[id].state != DRIVER_CHAIN_OFFERED)
 		return DRIVER_BAD_ID;
 	chain = &drv->chains[id];

@@ -294,8 +294,8 @@ def _(env):
                        ('f', 0, {}, {'waits_for': 'bytes'})],
                    sources=[{'file': 'f', 'state': 'unwell', 'bytes': 1, 'unwell': 2,
                              'errors': 0}],
-                   lcores=[{'lcore': 3, 'cpu': 3, 'guests': 4, 'reseeds': 1, 'overdue': True, 'failed': False,
-                            'busy_ns': None}])
+                   lcores=[{'lcore': 3, 'cpu': 3, 'guests': 4, 'reseeds': 1, 'overdue': True,
+                            'failed': False, 'busy_ns': None}])
     rows = rows_of(before, after)
     assert rows['a'][0].endswith('THROTTLED') and rows['a'][1] == top.YELLOW
     assert rows['b'][0].endswith('STARVED') and rows['b'][1] == top.RED
