@@ -146,6 +146,7 @@ static unsigned settled_fds(struct fixture *fx)
 		assert_true(now_ms() < deadline_ms);
 		before = n;
 		sleep_ms(500);
+		check(fx); /* all honest guests are there */
 		n = daemon_count_fds(&fx->daemon);
 	} while (n != before);
 	return n;
