@@ -138,6 +138,14 @@ def _(env):
     assert options == ['--telemetry-socket=/run/dpdk-vhost-rng/dpdk/rte/dpdk_telemetry.v2']
 
 
+@suite.case('a start that fails again and again is tried again')
+def _(env):
+    for name in UNITS:
+        head = env.unit(name).split('[Service]')[0]
+        assert '\nStartLimitIntervalSec=0\n' in head, f'{name}: systemd gives it up'
+        assert '\nRestart=on-failure\n' in env.unit(name), name
+
+
 @suite.case('systemd finds nothing wrong with the units')
 def _(env):
     need('systemd-analyze')
