@@ -28,42 +28,42 @@
 
 typedef int attempt_fn(void);
 
-static int answer(long rc)
+static inline int answer(long rc)
 {
 	return rc >= 0 ? 0 : errno;
 }
 
-static int open_source(void)
+static inline int open_source(void)
 {
 	return answer(open("sources/one", O_RDONLY));
 }
 
-static int open_other(void)
+static inline int open_other(void)
 {
 	return answer(open("other/one", O_RDONLY));
 }
 
-static int open_passwd(void)
+static inline int open_passwd(void)
 {
 	return answer(open("/etc/passwd", O_RDONLY));
 }
 
-static int write_source(void)
+static inline int write_source(void)
 {
 	return answer(open("sources/one", O_WRONLY));
 }
 
-static int make_file(void)
+static inline int make_file(void)
 {
 	return answer(open("sockets/new", O_WRONLY | O_CREAT, 0600));
 }
 
-static int remove_source(void)
+static inline int remove_source(void)
 {
 	return answer(unlink("sources/one"));
 }
 
-static int bind_at(const char *path)
+static inline int bind_at(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -72,25 +72,25 @@ static int bind_at(const char *path)
 	return fd < 0 ? errno : answer(bind(fd, (struct sockaddr *)&addr, sizeof(addr)));
 }
 
-static int make_and_remove_socket(void)
+static inline int make_and_remove_socket(void)
 {
 	int err = bind_at("sockets/s");
 
 	return err != 0 ? err : answer(unlink("sockets/s"));
 }
 
-static int make_socket_elsewhere(void)
+static inline int make_socket_elsewhere(void)
 {
 	return bind_at("other/s");
 }
 
-static int connect_tcp(void)
+static inline int connect_tcp(void)
 {
 	return answer(socket(AF_INET, SOCK_STREAM, 0));
 }
 
 /* Any port, of this machine alone. */
-static int listen_tcp(void)
+static inline int listen_tcp(void)
 {
 	const struct sockaddr_in addr = {
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -99,12 +99,12 @@ static int listen_tcp(void)
 	return fd < 0 ? errno : answer(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)));
 }
 
-static int connect_netlink(void)
+static inline int connect_netlink(void)
 {
 	return answer(socket(AF_NETLINK, SOCK_RAW, 0));
 }
 
-static int make_process(void)
+static inline int make_process(void)
 {
 	pid_t pid = fork();
 
@@ -113,41 +113,41 @@ static int make_process(void)
 	return answer(pid);
 }
 
-static int run_program(void)
+static inline int run_program(void)
 {
 	return answer(execl("/bin/true", "true", NULL));
 }
 
-static int run_file_of_fd(void)
+static inline int run_file_of_fd(void)
 {
 	char *const none[] = {NULL};
 
 	return answer(syscall(SYS_execveat, STDIN_FILENO, "", none, none, AT_EMPTY_PATH));
 }
 
-static int trace_parent(void)
+static inline int trace_parent(void)
 {
 	return answer(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
 }
 
-static int use_io_uring(void)
+static inline int use_io_uring(void)
 {
 	char params[256] = {0};
 
 	return answer(syscall(SYS_io_uring_setup, 1, params));
 }
 
-static int signal_parent(void)
+static inline int signal_parent(void)
 {
 	return answer(kill(getppid(), 0));
 }
 
-static int signal_parents_thread(void)
+static inline int signal_parents_thread(void)
 {
 	return answer(tgkill(getppid(), getppid(), 0));
 }
 
-static int limit_parent(void)
+static inline int limit_parent(void)
 {
 	struct rlimit limit;
 
@@ -155,27 +155,27 @@ static int limit_parent(void)
 }
 
 /* Any other than those few that are of use. */
-static int make_ioctl(void)
+static inline int make_ioctl(void)
 {
 	return answer(ioctl(STDIN_FILENO, FIONCLEX));
 }
 
-static int become_root(void)
+static inline int become_root(void)
 {
 	return answer(setresuid(0, 0, 0));
 }
 
-static int become_root_directly(void)
+static inline int become_root_directly(void)
 {
 	return answer(syscall(SYS_setresuid, 0, 0, 0));
 }
 
-static int change_host_name(void)
+static inline int change_host_name(void)
 {
 	return answer(sethostname("x", 1));
 }
 
-static int make_code(void)
+static inline int make_code(void)
 {
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -184,7 +184,7 @@ static int make_code(void)
 	return answer(mprotect(page, 4096, PROT_READ | PROT_EXEC));
 }
 
-static int map_code(void)
+static inline int map_code(void)
 {
 	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
 			       MAP_FAILED
@@ -192,19 +192,19 @@ static int map_code(void)
 		       : 0;
 }
 
-static int allow_dumps_again(void)
+static inline int allow_dumps_again(void)
 {
 	return answer(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
 }
 
-static int raise_dump_limit(void)
+static inline int raise_dump_limit(void)
 {
 	const struct rlimit limit = {4096, 4096};
 
 	return answer(setrlimit(RLIMIT_CORE, &limit));
 }
 
-static int dumps_allowed(void)
+static inline int dumps_allowed(void)
 {
 	struct rlimit limit;
 
@@ -212,7 +212,7 @@ static int dumps_allowed(void)
 	       prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0;
 }
 
-static int die(void)
+static inline int die(void)
 {
 	abort();
 }
