@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,7 +47,7 @@ static bool refuse(int listener)
 	fd = __atomic_exchange_n(&spare, -1, __ATOMIC_RELAXED);
 	if (fd >= 0)
 		close(fd);
-	fd = (int)syscall(SYS_accept4, listener, NULL, NULL, 0);
+	fd = accept4(listener, NULL, NULL, 0);
 	if (fd >= 0)
 		close(fd);
 	conn_keep_spare();

@@ -26,7 +26,7 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	int conn = (int)syscall(SYS_accept4, fd, addr, len, 0);
+	int conn = accept4(fd, addr, len, 0);
 
 	if (conn >= 0)
 		conn_note(conn);
