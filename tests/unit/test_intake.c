@@ -107,6 +107,27 @@ static void test_start_up(void **state)
 	intake_close(&fx.in);
 }
 
+/* What passed the start-up test waits until the ring has room for all of it. */
+static void test_start_up_waits_for_room(void **state)
+{
+	static uint8_t bytes[HEALTH_STARTUP_SAMPLES], got[RING_BYTES];
+	struct fixture fx;
+
+	sound(bytes, sizeof(bytes));
+	put("f", bytes, sizeof(bytes));
+	open_intake(&fx, "f");
+	byte_ring_produce(&fx.ring, RING_BYTES - HEALTH_STARTUP_SAMPLES + 1);
+	assert_int_equal(feed(&fx), INTAKE_STARTING);
+	assert_int_equal(feed(&fx), INTAKE_STARTING);
+	drain(&fx, got, sizeof(got));
+	assert_int_equal(feed(&fx), INTAKE_OK);
+	assert_int_equal(feed(&fx), INTAKE_ENDED); /* and the run that was held back */
+	assert_int_equal(drain(&fx, got, sizeof(got)), sizeof(bytes));
+	assert_memory_equal(got, bytes, sizeof(bytes));
+	assert_true(is_filled(fx.staging, sizeof(fx.staging), 0));
+	intake_close(&fx.in);
+}
+
 static void test_fails_at_start(void **state)
 {
 	struct fixture fx;
@@ -255,6 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		directory_test(test_entropy_of_the_kind),
 		directory_test(test_start_up),
+		directory_test(test_start_up_waits_for_room),
 		directory_test(test_fails_at_start),
 		directory_test(test_turns_to_zeros),
 		directory_test(test_run_is_held_back),
