@@ -2,7 +2,7 @@
 /*
  * Allocations that fail, one at a time and all at once: a daemon that starts says so and ends, or
  * does without; one that serves refuses whoever needed the memory, and nobody else notices.
- * VRNG_FAULTS_STRIDE: of the allocations of a start, each how manyth is tried (11).
+ * VRNG_FAULTS_STRIDE: of the allocations of a start, each how manyth is tried (17).
  */
 #include "client.h"
 #include "stage.h"
@@ -95,7 +95,7 @@ static void sweep_start(struct stage *st, const char *mode, bool all)
 {
 	const char *args[] = {"-s", st->daemon.prefix, "--source-mode", mode, "--control-socket",
 		st->control, "--idle", "adaptive", NULL};
-	unsigned stride = env_number("VRNG_FAULTS_STRIDE", 11);
+	unsigned stride = env_number("VRNG_FAULTS_STRIDE", 17);
 	struct outcomes outcomes = {0};
 	uint64_t nth = 1;
 
