@@ -158,20 +158,23 @@ static enum intake_state start_up(struct intake *in, struct byte_ring *ring, uin
 	enum health_result result;
 	size_t got, room;
 
-	if (in->staged < HEALTH_STARTUP_SAMPLES) {
-		state = source_read(&in->source, at, HEALTH_STARTUP_SAMPLES - in->staged, &got);
-		if (state != SOURCE_OK)
-			return without_bytes(in, state, now_ns);
-		in->staged += got;
-		result = health_test(&in->health, at, got);
-		if (result != HEALTH_OK)
-			return unwell(in, result, now_ns);
-	}
-	/* They may have to wait for room: a source that comes back is tested with a full ring. */
-	if (in->staged < HEALTH_STARTUP_SAMPLES ||
-		ring->capacity - byte_ring_fill(ring) < HEALTH_STARTUP_SAMPLES)
+	state = source_read(&in->source, at, HEALTH_STARTUP_SAMPLES - in->staged, &got);
+	if (state != SOURCE_OK)
+		return without_bytes(in, state, now_ns);
+	in->staged += got;
+	result = health_test(&in->health, at, got);
+	if (result != HEALTH_OK)
+		return unwell(in, result, now_ns);
+	if (in->staged < HEALTH_STARTUP_SAMPLES)
 		return enter(in, INTAKE_STARTING, now_ns);
 
+	/* A source that comes back is tested with a full ring, too: nobody needs these bytes then.
+	 */
+	if (ring->capacity - byte_ring_fill(ring) < HEALTH_STARTUP_SAMPLES) {
+		explicit_bzero(in->staging, in->staged);
+		in->staged = 0;
+		return enter(in, INTAKE_OK, now_ns);
+	}
 	for (size_t done = 0; done < HEALTH_STARTUP_SAMPLES; done += room) {
 		at = byte_ring_room(ring, done, &room);
 		if (room > HEALTH_STARTUP_SAMPLES - done)
@@ -192,7 +195,7 @@ enum intake_state intake_feed(
 	uint8_t *at;
 
 	intake_follow(in, now_ns);
-	if (in->health.samples < HEALTH_STARTUP_SAMPLES || in->staged > 0)
+	if (in->health.samples < HEALTH_STARTUP_SAMPLES)
 		return start_up(in, ring, now_ns);
 
 	held = in->run_bytes;
