@@ -69,7 +69,8 @@ void tap_refill(void *tap, size_t want_bytes)
 	struct tap *t = tap;
 	uint64_t now;
 
-	/* Nearly full it is fed no more: an intake wants room for its start-up test. */
+	/* Nearly full it is fed no more: small draws cost like large ones, and what the intake held
+	 * back wants room. */
 	if (RING_BYTES - byte_ring_fill(&t->ring) < HEALTH_STARTUP_SAMPLES ||
 		!__atomic_load_n(t->kernel_serves, __ATOMIC_RELAXED))
 		return;
