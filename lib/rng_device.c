@@ -4,7 +4,10 @@
 /* A part that is not worth dividing further: a usual request. */
 #define SHARE_BYTES_MIN 64
 
-/* A request of Linux's driver: see end_of_allowance(). */
+/*
+ * Linux (6.1) asks for 64 bytes, and stops asking when it gets 33 to 63. So a request of 64 is
+ * never ended with that: it gets half, or waits for the rest, or is given back.
+ */
 #define LINUX_BYTES 64
 
 /* What a request may wait for. */
@@ -40,12 +43,27 @@ static enum rng_result wait_for(struct rng_device *dev, enum need need)
 	return RNG_WAIT;
 }
 
-/* End the open chain with what it has, if it has anything. */
+static bool would_stop_linux(const struct virtq *vq)
+{
+	uint32_t len = virtq_open_bytes(vq), room = virtq_open_room(vq);
+
+	return virtq_is_open(vq) && room > 0 && len > LINUX_BYTES / 2 && len + room == LINUX_BYTES;
+}
+
+bool rng_device_can_end(const struct rng_device *dev)
+{
+	const struct virtq *vq = &dev->vq;
+
+	return virtq_is_open(vq) && virtq_open_bytes(vq) > 0 && !would_stop_linux(vq);
+}
+
+/* End the open chain with what it has, if it has anything and that can be. */
 static void close_short(struct rng_device *dev, struct virtq_burst *burst)
 {
 	unsigned before = burst->n_reqs;
 
-	virtq_close_short(&dev->vq, burst);
+	if (!would_stop_linux(&dev->vq))
+		virtq_close_short(&dev->vq, burst);
 	stats_add(&dev->stats.short_reqs, burst->n_reqs - before);
 }
 
@@ -64,7 +82,7 @@ static void deliver(struct rng_device *dev, struct rng_supply *supply)
 		dev->call_owed = true;
 }
 
-/* No byte can be given now. A request that has some is not kept waiting for the rest. */
+/* No byte can be given now. A request that can be ended is not kept waiting for the rest. */
 static enum rng_result give_nothing(
 	struct rng_device *dev, struct rng_supply *supply, enum need need)
 {
@@ -102,19 +120,12 @@ static uint64_t turn_bytes(const struct rng_supply *supply)
 	return supply->turn_bytes;
 }
 
-/*
- * The allowance of this period ends in this burst: end the open request, too. Linux (6.1) asks for
- * 64 bytes, and stops asking when it gets 33 to 63: then it gets half, and the rest next time.
+/* The allowance of this period ends in this burst: so must the open request, if need be with half.
  */
 static void end_of_allowance(struct rng_device *dev, struct virtq_burst *burst)
 {
-	uint32_t len;
-
-	if (!virtq_is_open(&dev->vq))
-		return;
-	len = virtq_open_bytes(&dev->vq);
-	if (len > LINUX_BYTES / 2 && len + virtq_open_room(&dev->vq) == LINUX_BYTES)
-		virtq_trim(&dev->vq, burst, len - LINUX_BYTES / 2);
+	if (would_stop_linux(&dev->vq))
+		virtq_trim(&dev->vq, burst, virtq_open_bytes(&dev->vq) - LINUX_BYTES / 2);
 }
 
 enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *supply)

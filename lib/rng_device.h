@@ -80,6 +80,12 @@ enum rng_result {
  */
 int rng_device_start(struct rng_device *dev, const struct virtq_config *ring, const char **why);
 
+/**
+ * Is a request begun that can be ended with what it has? Not one of 64 bytes that has 33 to 63:
+ * with those Linux (6.1) would stop asking.
+ */
+bool rng_device_can_end(const struct rng_device *dev);
+
 /** One turn. The budgets were told the time. */
 enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *supply);
 

@@ -170,6 +170,31 @@ static void test_bytes_wake(void **state)
 	}
 }
 
+/* A request of Linux's that has most of its bytes waits for the others: the lcore sleeps, too. */
+static void test_part_of_a_request(void **state)
+{
+	struct fixture *fx = *state;
+	struct driver_used used;
+	uint64_t before_ns;
+	struct guest *g;
+	pid_t lcore;
+
+	stream_append(fx->daemon.source, 0, 20 * 64 + 40);
+	start(fx, 1, "adaptive", "-f", fx->daemon.source);
+	g = add_guest(fx, 0, true);
+	for (unsigned i = 1; i < 20; i++)
+		guest_assert_served(g);
+	guest_request(g, g->scratch_gpa, 64, 0);
+	lcore_wait_blocked(&fx->daemon);
+	lcore = thread_find(&fx->daemon, "vrng-lcore-");
+	before_ns = thread_cpu_ns(&fx->daemon, lcore);
+	guest_assert_quiet(g, 500);
+	assert_true(thread_cpu_ns(&fx->daemon, lcore) - before_ns < 50000000);
+	stream_append(fx->daemon.source, 20 * 64 + 40, 24);
+	guest_must_take(g, &used);
+	assert_int_equal(used.len_bytes, 64);
+}
+
 /* An lcore that blocks hears what VHOST and MAIN want. */
 static void test_come_and_go_while_blocked(void **state)
 {
@@ -388,6 +413,7 @@ int main(void)
 		IDLE_TEST(test_adaptive_answers),
 		IDLE_TEST(test_tokens_wake),
 		IDLE_TEST(test_bytes_wake),
+		IDLE_TEST(test_part_of_a_request),
 		IDLE_TEST(test_come_and_go_while_blocked),
 		IDLE_TEST(test_asked_while_stopped),
 		IDLE_TEST(test_race_with_event_idx),

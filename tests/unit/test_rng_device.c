@@ -190,6 +190,32 @@ static void test_dry_source(void **state)
 	fixture_fini(&fx);
 }
 
+/* Linux would not ask again after 33 to 63 bytes of 64: it gets them with the rest. */
+static void test_dry_source_and_linux(void **state)
+{
+	for (uint32_t n = 1; n < 64; n++) {
+		bool kept = n > 32;
+		struct fixture fx;
+
+		fixture_init(&fx, BUDGET_UNLIMITED);
+		offer(&fx, 0, 64);
+		host_feed(&fx.host, n);
+		byte_ring_set_dry(&fx.host.ring, true);
+		assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+		assert_int_equal(rng_device_can_end(&fx.g.dev), !kept);
+		if (kept) {
+			assert_waits(&fx, 0);
+			host_feed(&fx.host, 100);
+		}
+		assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+		assert_false(rng_device_can_end(&fx.g.dev));
+		take(&fx, kept ? 64 : n);
+		expect(&fx, 0, kept ? 64 : n);
+		assert_int_equal(fx.g.dev.stats.short_reqs, !kept);
+		fixture_fini(&fx);
+	}
+}
+
 static void test_dry_while_a_request_is_open(void **state)
 {
 	struct fixture fx;
@@ -401,6 +427,7 @@ int main(void)
 		VM_BOTH(test_one_byte_a_period),
 		VM_BOTH(test_late_bytes),
 		VM_BOTH(test_dry_source),
+		VM_BOTH(test_dry_source_and_linux),
 		VM_BOTH(test_dry_while_a_request_is_open),
 		VM_BOTH(test_waits_are_counted),
 		VM_BOTH(test_budget_ends_in_an_open_request),

@@ -76,6 +76,27 @@ static void test_linux_gets_halves(void **state)
 	}
 }
 
+/* A half that cannot be had any more, since the bytes came one by one: it waits for the rest. */
+static void test_linux_gets_no_part(void **state)
+{
+	struct fixture fx;
+
+	fixture_init(&fx, 50);
+	offer(&fx, 0, 64);
+	for (unsigned i = 0; i < 5; i++) {
+		host_feed(&fx.host, 10);
+		assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+		vm_take_none(&fx.g.vm);
+	}
+	host_feed(&fx.host, 50);
+	assert_waits(&fx, HOST_PERIOD_NS - 1);
+	assert_int_equal(poll_at(&fx, HOST_PERIOD_NS), RNG_SERVED);
+	take(&fx, 64);
+	expect(&fx, 0, 64);
+	assert_int_equal(fx.g.dev.stats.short_reqs, 0);
+	fixture_fini(&fx);
+}
+
 /* While more is to come in the period, a request waits for all of it; at its end it is short. */
 static void test_smooth_waits_for_the_rest(void **state)
 {
@@ -111,6 +132,7 @@ int main(void)
 		cmocka_unit_test(test_requests_are_limited),
 		cmocka_unit_test(test_short_request_counts),
 		cmocka_unit_test(test_linux_gets_halves),
+		cmocka_unit_test(test_linux_gets_no_part),
 		cmocka_unit_test(test_smooth_waits_for_the_rest),
 	};
 

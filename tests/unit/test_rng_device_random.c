@@ -21,6 +21,7 @@ struct player {
 	uint64_t room[32];		      /* of the outstanding chains, by cookie */
 	uint32_t busy;			      /* cookies in use */
 	uint64_t period_bytes, answered_bytes, short_reqs;
+	uint64_t lost_bytes; /* in requests that were given back */
 	bool running;
 };
 
@@ -86,8 +87,8 @@ static void check_guest(struct fixture *fx, struct player *p)
 	for (unsigned i = 0; i < VM_NR_DATA; i++)
 		assert_memory_equal(
 			p->g.vm.ram.regions[1 + i].host, p->shadow + i * VM_PAGE, VM_PAGE);
-	assert_int_equal(
-		stats->bytes, p->answered_bytes + (virtq_is_open(vq) ? vq->chain.written : 0));
+	assert_int_equal(stats->bytes,
+		p->answered_bytes + p->lost_bytes + (virtq_is_open(vq) ? vq->chain.written : 0));
 	assert_int_equal(stats->short_reqs, p->short_reqs);
 }
 
@@ -173,6 +174,10 @@ static void turn(struct fixture *fx, struct player *p)
 /* Stop, and perhaps go on at once from the base that it left. */
 static void stop_device(struct fixture *fx, struct player *p)
 {
+	struct virtq *vq = &p->g.dev.vq;
+
+	if (virtq_is_open(vq) && !rng_device_can_end(&p->g.dev))
+		p->lost_bytes += vq->chain.written;
 	rng_device_stop(&p->g.dev, &fx->host.supply);
 	assert_false(virtq_is_open(&p->g.dev.vq));
 	take_answers(fx, p);
@@ -240,7 +245,6 @@ static void run(struct fixture *fx)
 
 		if (p->running)
 			stop_device(fx, p);
-		assert_int_equal(p->g.dev.stats.bytes, p->answered_bytes);
 		fx->n_shorts += p->short_reqs;
 		guest_fini(&p->g);
 	}

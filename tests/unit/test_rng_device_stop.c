@@ -72,6 +72,29 @@ static void test_stop_gives_back(void **state)
 	host_fini(&h);
 }
 
+/* Stop: so is one that Linux would take badly with what it has. The next one fills it anew. */
+static void test_stop_gives_linux_all(void **state)
+{
+	struct fixture fx;
+	uint8_t *copy;
+
+	fixture_init(&fx, BUDGET_UNLIMITED);
+	host_feed(&fx.host, 40);
+	offer(&fx, 0, 64);
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	copy = vm_copy(&fx.g.vm);
+	rng_device_stop(&fx.g.dev, &fx.host.supply);
+	vm_assert_untouched(&fx.g.vm, copy);
+	assert_false(fx.g.dev.call_owed);
+	guest_start(&fx.g, fx.g.dev.vq.cfg.last_avail);
+	host_feed(&fx.host, 64);
+	fx.host.taken = 40; /* nobody has those */
+	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
+	take(&fx, 64);
+	expect(&fx, 0, 64);
+	fixture_fini(&fx);
+}
+
 static void protect(struct fixture *fx, int prot)
 {
 	for (unsigned i = 0; i < fx->g.vm.ram.nr_regions; i++)
@@ -195,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		VM_BOTH(test_stop_completes_what_was_begun),
 		VM_BOTH(test_stop_gives_back),
+		VM_BOTH(test_stop_gives_linux_all),
 		VM_BOTH(test_stop_touches_nothing),
 		VM_BOTH(test_a_lie),
 		VM_BOTH(test_restart_refills_nothing),

@@ -113,12 +113,9 @@ static bool has_news(struct worker *w)
 		return is_starved(w);
 	if (!entropy_is_dry(&w->entropy))
 		return false;
-	for (unsigned i = 0; i < w->roster.n_active; i++) {
-		const struct virtq *vq = &w->roster.guests[i]->dev.vq;
-
-		if (virtq_is_open(vq) && virtq_open_bytes(vq) > 0)
+	for (unsigned i = 0; i < w->roster.n_active; i++)
+		if (rng_device_can_end(&w->roster.guests[i]->dev))
 			return true;
-	}
 	return false;
 }
 
