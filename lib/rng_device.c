@@ -43,6 +43,14 @@ static enum rng_result wait_for(struct rng_device *dev, enum need need)
 	return RNG_WAIT;
 }
 
+/* The ring was found to lie, by whichever look at it. */
+static enum rng_result give_up(struct rng_device *dev)
+{
+	content(dev);
+	stats_add(&dev->stats.broken, 1);
+	return RNG_BROKEN;
+}
+
 static bool would_stop_linux(const struct virtq *vq)
 {
 	uint32_t len = virtq_open_bytes(vq), room = virtq_open_room(vq);
@@ -89,6 +97,8 @@ static enum rng_result give_nothing(
 	virtq_burst_clear(&supply->burst);
 	if (need == BYTES ? entropy_is_dry(supply->entropy) : budget_is_final(supply->bytes))
 		close_short(dev, &supply->burst);
+	if (dev->vq.broken != NULL)
+		return give_up(dev);
 	if (supply->burst.n_reqs == 0)
 		return wait_for(dev, need);
 	deliver(dev, supply);
@@ -172,11 +182,7 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	deliver(dev, supply);
 	if (r != VIRTQ_OK || !virtq_has_work(&dev->vq))
 		content(dev);
-	if (r == VIRTQ_BROKEN) {
-		stats_add(&dev->stats.broken, 1);
-		return RNG_BROKEN;
-	}
-	return RNG_SERVED;
+	return dev->vq.broken != NULL ? give_up(dev) : RNG_SERVED;
 }
 
 void rng_device_stop(struct rng_device *dev, struct rng_supply *supply)
@@ -185,6 +191,8 @@ void rng_device_stop(struct rng_device *dev, struct rng_supply *supply)
 		virtq_burst_clear(&supply->burst);
 		close_short(dev, &supply->burst);
 		deliver(dev, supply);
+		if (dev->vq.broken != NULL)
+			give_up(dev);
 	}
 	virtq_rewind(&dev->vq);
 	content(dev);

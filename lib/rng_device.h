@@ -91,7 +91,8 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 
 /**
  * Stop, with nothing half done: a request that was begun is completed with what it has, or given
- * back. Afterwards vq.cfg.last_avail is the base to resume from, and the ring is not touched.
+ * back. Afterwards vq.cfg.last_avail is the base to resume from, and the ring is not touched. That
+ * the ring lies may be found here, too: see vq.broken.
  */
 void rng_device_stop(struct rng_device *dev, struct rng_supply *supply);
 

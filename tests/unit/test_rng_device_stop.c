@@ -181,6 +181,35 @@ static void test_a_lie(void **state)
 	host_fini(&h);
 }
 
+/* A lie behind a request that is ended short is found when that is looked for (packed, §2.8.6). */
+static void test_a_lie_behind_a_short_end(void **state)
+{
+	static const struct vring_packed_desc chain[] = {
+		{DATA, 100, 0, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT},
+		{DATA, 16, 0, VRING_DESC_F_INDIRECT}};
+
+	for (unsigned how = 0; how < 3; how++) {
+		struct fixture fx;
+
+		fixture_init(&fx, how == 0 ? 30 : BUDGET_UNLIMITED);
+		host_feed(&fx.host, 30);
+		for (unsigned i = 0; i < 2; i++)
+			driver_rude_put(&fx.g.vm.drv, &chain[i]);
+		driver_publish(&fx.g.vm.drv);
+		assert_int_equal(poll_at(&fx, 0), how == 0 ? RNG_BROKEN : RNG_SERVED);
+		if (how == 1) {
+			byte_ring_set_dry(&fx.host.ring, true);
+			assert_int_equal(poll_at(&fx, 0), RNG_BROKEN);
+		}
+		rng_device_stop(&fx.g.dev, &fx.host.supply);
+		assert_non_null(fx.g.dev.vq.broken);
+		assert_int_equal(fx.g.dev.stats.broken, 1);
+		assert_int_equal(fx.g.dev.stats.requests, 0);
+		assert_int_equal(fx.g.dev.vq.cfg.last_avail, driver_resume_base(&fx.g.vm.drv));
+		fixture_fini(&fx);
+	}
+}
+
 /* The slot's allowance is not the connection's: a new start brings no new tokens. */
 static void test_restart_refills_nothing(void **state)
 {
@@ -221,6 +250,7 @@ int main(void)
 		VM_BOTH(test_stop_gives_linux_all),
 		VM_BOTH(test_stop_touches_nothing),
 		VM_BOTH(test_a_lie),
+		cmocka_unit_test_setup(test_a_lie_behind_a_short_end, vm_packed),
 		VM_BOTH(test_restart_refills_nothing),
 		VM_BOTH(test_start_refuses),
 	};

@@ -159,6 +159,8 @@ static void detach(struct worker *w, void *guest)
 	if (w->sleeper != NULL)
 		kick_forget(w->sleeper->epoll, g);
 	rng_device_stop(&g->dev, &w->supply);
+	/* Also what was found just now, behind a request that was to be ended. */
+	__atomic_store_n(&g->fault, g->dev.vq.broken, __ATOMIC_RELEASE);
 	worker_note_wait(g, false);
 	if (g->dev.call_owed)
 		worker_notify(w, g);
