@@ -39,8 +39,8 @@ void entropy_want_reseed(struct entropy *e, bool due)
 	e->reseed_due |= due;
 }
 
-/* Seed the DRBG from the ring, if the ring has a seed. */
-static bool try_seed(struct entropy *e, bool due)
+/* Seed the DRBG from the ring, if the ring has a seed, after a self-test if 'test'. */
+static bool try_seed(struct entropy *e, bool test)
 {
 	const struct entropy_config *cfg = &e->cfg;
 	struct drbg_input seed = {e->seed, cfg->seed_bytes};
@@ -50,8 +50,7 @@ static bool try_seed(struct entropy *e, bool due)
 	at_hand = byte_ring_avail(cfg->ring, SIZE_MAX);
 	if (at_hand < cfg->seed_bytes || e->stats.failed != 0)
 		return false;
-	/* Not when somebody merely wants a reseed: who could make others do so would take time. */
-	if (due && drbg_self_test(&e->drbg, cfg->keystream) != 0) {
+	if (test && drbg_self_test(&e->drbg, cfg->keystream) != 0) {
 		__atomic_store_n(&e->stats.failed, 1, __ATOMIC_RELAXED);
 		return false;
 	}
@@ -84,7 +83,9 @@ size_t entropy_drbg_avail(struct entropy *e, size_t want_bytes)
 
 	if (__builtin_expect(!unseeded && !due && !e->reseed_wanted, 1))
 		return want_bytes;
-	if (try_seed(e, due))
+	/* Tested before each instantiation (SP 800-90A §11.3.2), and now and then; not when
+	 * somebody merely wants a reseed: who could make others do so would take time. */
+	if (try_seed(e, due || unseeded))
 		due = false;
 	unseeded = e->drbg.reseed_counter == 0; /* what fails leaves none */
 	__atomic_store_n(&e->stats.overdue, due, __ATOMIC_RELAXED);
@@ -116,8 +117,8 @@ static int generate(struct entropy *e, const struct iovec *segs, unsigned n_segs
 	int err = drbg_generate(&e->drbg, segs, n_segs, nothing);
 
 	stats_add(&e->stats.generated, len_bytes);
-	if (err ==
-		-EAGAIN) /* 2^48 Generates without a reseed: there will be no more of this seed */
+	/* 2^48 Generates without a reseed: there will be no more of this seed. */
+	if (err == -EAGAIN)
 		drbg_uninstantiate(&e->drbg);
 	return err == 0 ? 0 : -EIO;
 }

@@ -13,7 +13,8 @@
  * that is wiped as it goes. It is seeded again as soon as that is wanted and the ring has a seed,
  * and nobody waits for it; but when it is due (after so many bytes, or when the caller says so)
  * there are no more bytes until there is a seed, unless 'continue_unseeded'. It has to pass its
- * self-test at first, and before each reseed that is due; one that fails gives nothing any more.
+ * self-test at first, before it is instantiated, and before each reseed that is due; one that fails
+ * gives nothing any more.
  *
  * Thread safety: one lcore uses a struct entropy; it is the consumer of the ring. No system calls,
  * no allocation. The caller locks the memory and keeps it out of core dumps.

@@ -197,6 +197,38 @@ static void test_entropy_gives_nothing(void **state)
 	entropy_fini(&e);
 }
 
+/* A cipher that failed is tested before the DRBG is instantiated anew (§11.3.2). */
+static void test_a_second_life_is_tested(void **state)
+{
+	static struct entropy e;
+	static uint8_t data[RING_BYTES];
+	struct byte_ring ring;
+	struct entropy_config cfg = {.ring = &ring,
+		.keystream = &keystream,
+		.seed_bytes = SEED_BYTES,
+		.reseed_bytes = 1 << 20};
+	uint8_t got[64];
+	const struct iovec seg = {got, sizeof(got)};
+
+	assert_int_equal(byte_ring_init(&ring, data, sizeof(data)), 0);
+	assert_int_equal(entropy_init(&e, &cfg), 0);
+	for (unsigned i = 1; i <= 2; i++) {
+		byte_ring_produce(&ring, SEED_BYTES);
+		assert_int_equal(entropy_avail(&e, 64), 64);
+		assert_int_equal(e.stats.reseeds, i);
+		keystream.fault = NO_KEY;
+		assert_int_equal(entropy_fill(&e, &seg, 1, sizeof(got)), -EIO);
+		keystream.fault = NONE;
+		assert_int_equal(entropy_avail(&e, 64), 0); /* without a seed */
+	}
+	keystream.fault = BIT_IN_LAST;
+	byte_ring_produce(&ring, SEED_BYTES);
+	assert_int_equal(entropy_avail(&e, 64), 0);
+	assert_int_equal(e.stats.failed, 1);
+	assert_int_equal(e.stats.reseeds, 2);
+	entropy_fini(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +237,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_state_is_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failure_uninstantiates, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_entropy_gives_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_second_life_is_tested, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
