@@ -13,13 +13,6 @@ int byte_ring_init(struct byte_ring *r, uint8_t *data, size_t capacity)
 	return 0;
 }
 
-void byte_ring_fini(struct byte_ring *r)
-{
-	if (r->data != NULL)
-		explicit_bzero(r->data, r->capacity);
-	r->data = NULL;
-}
-
 size_t byte_ring_fill(const struct byte_ring *r)
 {
 	return r->head - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);

@@ -38,15 +38,12 @@ struct byte_ring {
 };
 
 /**
- * @param data      memory of the caller, which outlives the ring; the caller locks it and keeps it
- *                  out of core dumps
+ * @param data      memory of the caller, which outlives the ring; the caller locks it, keeps it
+ *                  out of core dumps, and wipes it when it has no more use
  * @param capacity  bytes, a power of two
  * @return          0; -EINVAL when 'capacity' is not a power of two
  */
 int byte_ring_init(struct byte_ring *r, uint8_t *data, size_t capacity);
-
-/** Wipe all bytes. Context: neither producer nor consumer runs any more. */
-void byte_ring_fini(struct byte_ring *r);
 
 /**
  * Where the producer may write, behind 'skip_bytes' bytes that it has written and not yet handed

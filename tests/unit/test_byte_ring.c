@@ -161,18 +161,6 @@ static void test_dry(void **state)
 	assert_false(byte_ring_is_dry(&fx.ring));
 }
 
-static void test_fini_wipes(void **state)
-{
-	struct fixture fx;
-
-	fixture_init(&fx);
-	produce(&fx, RING_BYTES);
-	consume(&fx, 3);
-	byte_ring_fini(&fx.ring);
-	assert_true(is_filled(fx.data, RING_BYTES, 0));
-	byte_ring_fini(&fx.ring); /* once more does no harm */
-}
-
 static void test_one_byte_ring(void **state)
 {
 	struct byte_ring ring;
@@ -310,7 +298,6 @@ int main(void)
 		cmocka_unit_test(test_room_comes_with_release),
 		cmocka_unit_test(test_avail_is_not_asked_too_often),
 		cmocka_unit_test(test_dry),
-		cmocka_unit_test(test_fini_wipes),
 		cmocka_unit_test(test_one_byte_ring),
 		cmocka_unit_test(test_random_steps),
 		cmocka_unit_test(test_two_threads),
