@@ -12,6 +12,9 @@
 /* Rounds of dividing: a round may end early because of caps. */
 #define ROUNDS 4
 
+/* All of an amount, where a part of it is meant. */
+#define ONE (UINT64_C(1) << 32)
+
 /* Looks for a level; each leaves out those above it. What is not found by then is near enough. */
 #define LEVELS 16
 
@@ -120,7 +123,7 @@ void budget_change(struct budget *b, struct budget_account *a, const struct budg
 	b->limited |= is_limited(terms);
 }
 
-/* Such a part (of BUDGET_ONE) of an amount, rounded down. */
+/* Such a part (of ONE) of an amount, rounded down. */
 static uint64_t part_of(uint64_t amount, uint64_t part)
 {
 	return (uint64_t)(((unsigned __int128)amount * part) >> 32);
@@ -304,11 +307,11 @@ static void lend(struct budget *b)
 
 /* The time */
 
-/* How far 'at' is on the way between two times, of BUDGET_ONE. */
+/* How far 'at' is on the way between two times, of ONE. */
 static uint64_t way(uint64_t at, uint64_t from, uint64_t to)
 {
 	if (at >= to)
-		return BUDGET_ONE;
+		return ONE;
 	if (at <= from)
 		return 0;
 	return (uint64_t)(((unsigned __int128)(at - from) << 32) / (to - from));
@@ -342,9 +345,9 @@ bool budget_advance_now(struct budget *b, uint64_t now_ns)
 	if (!b->started || now_ns >= b->end_ns)
 		start_period(b, now_ns);
 	passed = now_ns - b->start_ns;
-	b->release = cfg->smooth ? way(passed, 0, 14 * sixteenth) : BUDGET_ONE;
+	b->release = cfg->smooth ? way(passed, 0, 14 * sixteenth) : ONE;
 	b->lent_pace = cfg->fair ? way(passed, sixteenth, 15 * sixteenth) : 0;
-	b->final = cfg->fair ? b->lent_pace == BUDGET_ONE : b->release == BUDGET_ONE;
+	b->final = cfg->fair ? b->lent_pace == ONE : b->release == ONE;
 	b->next_ns = b->end_ns;
 	if ((cfg->fair || !b->final) && b->end_ns - now_ns > step_ns(b))
 		b->next_ns = now_ns + step_ns(b);

@@ -25,8 +25,8 @@
  * Sharing. Strict: what a guest does not use is gone at the period's end, but for what its depth
  * keeps. Fair: a guest that lags behind the pace at which its share would be used up evenly
  * (between 1/16 and 15/16 of the period) lends what it lags to those who want more, by weight,
- *those first who got least; what is left of its share stays reserved for it. Nothing is lent twice
- *and nothing is made, so all accounts together never hold more than B. Lcores lend to each other
+ * those first who got least; what is left of its share stays reserved for it. Nothing is lent twice
+ * and nothing is made, so all accounts together never hold more than B. Lcores lend to each other
  * through a budget_exchange, which they look at some 64 times in a period.
  *
  * Thread safety: none, but for the exchange. The lcore that owns a budget calls; time comes in as
@@ -80,24 +80,21 @@ struct budget_config {
 
 	/* The caller's memory for the accounts that join, which outlives the budget. */
 	struct budget_account **accounts;
-	unsigned max_accounts;
 };
 
 struct budget {
 	struct budget_config cfg;
-	bool limited;	    /* some account has a limit */
+	bool limited;	    /* some account had a limit; else nobody needs to read a clock */
 	bool final;	    /* no more comes in this period */
 	bool started;	    /* 'period' is valid */
 	uint64_t period;    /* the current one */
 	uint64_t start_ns;  /* of it */
 	uint64_t end_ns;    /* UINT64_MAX: never */
 	uint64_t next_ns;   /* when budget_advance() has something to do */
-	uint64_t release;   /* part of a share that has come, of BUDGET_ONE */
-	uint64_t lent_pace; /* part that is lent when it is not used, of BUDGET_ONE */
+	uint64_t release;   /* part of a share that has come, in 2^-32 */
+	uint64_t lent_pace; /* part that is lent when it is not used, in 2^-32 */
 	unsigned n_accounts;
 };
-
-#define BUDGET_ONE (UINT64_C(1) << 32)
 
 void budget_init(struct budget *b, const struct budget_config *cfg);
 
@@ -117,16 +114,10 @@ void budget_open(struct budget_account *a, const struct budget_terms *terms, uin
  *
  * When those of all guests are changed from the same period on, their shares add up in each.
  *
- * @param from_period  later than the current one; see budget_period()
+ * @param from_period  later than the current one; they are counted from time 0 on
  */
 void budget_change(struct budget *b, struct budget_account *a, const struct budget_terms *terms,
 	uint64_t from_period);
-
-/** The period that 'now_ns' is in. */
-static inline uint64_t budget_period(const struct budget *b, uint64_t now_ns)
-{
-	return now_ns / b->cfg.period_ns;
-}
 
 /** Let an account draw on this budget. There is room for it, and it is in no other. */
 void budget_join(struct budget *b, struct budget_account *a);
@@ -189,12 +180,6 @@ static inline bool budget_is_final(const struct budget *b)
 static inline void budget_content(struct budget_account *a)
 {
 	a->hungry = false;
-}
-
-/** Is there no limit at all? Then nobody needs to read a clock. */
-static inline bool budget_is_unlimited(const struct budget *b)
-{
-	return !b->limited;
 }
 
 #endif

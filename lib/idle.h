@@ -11,8 +11,8 @@
  *	  └──────────────── something was done ─────────────────────────────────┘
  *
  * Policy 'pause' ends in pause, and never makes a system call; 'adaptive' goes all the way. An
- *lcore that was woken and found nothing to do is where it was before: one that is woken in vain
- *does not begin to spin. (Policy 'poll' needs no machine.)
+ * lcore that was woken and found nothing to do is where it was before: one that is woken in vain
+ * does not begin to spin. (Policy 'poll' needs no machine.)
  *
  * The machine also counts the time that is spent in each state.
  *

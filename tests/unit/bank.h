@@ -32,7 +32,6 @@ static inline void bank_init(struct bank *k, unsigned n_lcores, const struct bud
 		mine.lcore = i;
 		mine.n_lcores = n_lcores;
 		mine.accounts = k->joined[i];
-		mine.max_accounts = BANK_GUESTS;
 		budget_init(&k->lcores[i], &mine);
 	}
 }

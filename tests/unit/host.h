@@ -46,14 +46,12 @@ static inline void host_init(struct host *h, uint64_t bytes_per_period, uint32_t
 	h->terms = (struct budget_terms){.per_period = bytes_per_period,
 		.weight_total = total_weight,
 		.cap = BUDGET_UNLIMITED};
-	budget_init(&h->bytes, &(struct budget_config){.period_ns = HOST_PERIOD_NS,
-				       .crumb = 64,
-				       .accounts = h->accounts[0],
-				       .max_accounts = HOST_MAX_GUESTS});
-	budget_init(&h->requests, &(struct budget_config){.period_ns = HOST_PERIOD_NS,
-					  .crumb = 1,
-					  .accounts = h->accounts[1],
-					  .max_accounts = HOST_MAX_GUESTS});
+	budget_init(&h->bytes,
+		&(struct budget_config){
+			.period_ns = HOST_PERIOD_NS, .crumb = 64, .accounts = h->accounts[0]});
+	budget_init(&h->requests,
+		&(struct budget_config){
+			.period_ns = HOST_PERIOD_NS, .crumb = 1, .accounts = h->accounts[1]});
 	h->supply.bytes = &h->bytes;
 	h->supply.requests = &h->requests;
 	assert_int_equal(entropy_init(&h->entropy, &(struct entropy_config){.ring = &h->ring}), 0);

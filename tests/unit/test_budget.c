@@ -151,13 +151,13 @@ static void test_unlimited(void **state)
 {
 	struct bank *k = bank(&strict, BUDGET_UNLIMITED, 1);
 
-	assert_true(budget_is_unlimited(&k->lcores[0]));
+	assert_false(k->lcores[0].limited);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_true(bank_ask(k, 0, 0) == UINT64_MAX);
 		assert_true(bank_take(k, 0, UINT64_MAX, 0) == UINT64_MAX);
 	}
 	k = bank(&strict, BYTES_MAX, 1);
-	assert_false(budget_is_unlimited(&k->lcores[0]));
+	assert_true(k->lcores[0].limited);
 }
 
 static void test_period_starts_and_ends(void **state)
@@ -238,7 +238,7 @@ static void test_cap(void **state)
 	bank_init(k, 1, &strict);
 	k->terms.cap = 30;
 	bank_fill(k, BUDGET_UNLIMITED, equal, 1);
-	assert_false(budget_is_unlimited(&k->lcores[0]));
+	assert_true(k->lcores[0].limited);
 	for (uint64_t now = 0; now < 10 * PERIOD_NS; now += PERIOD_NS) {
 		assert_int_equal(bank_take(k, 0, 1000, now), 30);
 		assert_int_equal(bank_ask(k, 0, now + PERIOD_NS - 1), 0);

@@ -152,7 +152,7 @@ static void turn(struct fixture *fx, struct player *p)
 
 	p->period_bytes += given;
 	share = budget_share(&p->g.dev.bytes.terms, fx->period);
-	if (!budget_is_unlimited(&h->bytes))
+	if (h->bytes.limited)
 		assert_true(p->period_bytes <= share);
 	if (given > 0)
 		follow_bytes(fx, p);

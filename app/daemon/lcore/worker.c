@@ -79,7 +79,6 @@ static int create_budgets(struct worker *w, const struct worker_config *cfg)
 		return -ENOMEM;
 	bytes.accounts = w->accounts;
 	requests.accounts = w->accounts + cfg->max_guests;
-	bytes.max_accounts = requests.max_accounts = cfg->max_guests;
 	budget_init(&w->bytes, &bytes);
 	budget_init(&w->requests, &requests);
 	return roster_init(&w->roster, cfg->max_guests);
