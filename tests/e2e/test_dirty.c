@@ -7,6 +7,7 @@
 #include "guest.h"
 #include "util.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -318,6 +319,38 @@ static void test_small_log(void **state)
 	daemon_assert_alive(&fx->daemon);
 }
 
+/* A log that was wrong ends the connection, and nothing else: the next one is served. */
+static void must_hang_up(struct fixture *fx)
+{
+	struct pollfd pfd = {.fd = frontend_socket_fd(fx->guest.fe), .events = POLLRDHUP};
+
+	if (poll(&pfd, 1, LIVENESS_MS) != 1)
+		fail_msg("the connection was not closed");
+	daemon_assert_alive(&fx->daemon);
+	guest_die(&fx->guest);
+	driver_reset(&fx->guest.drv);
+	guest_connect(&fx->guest, fx->daemon.socket[0]);
+	guest_assert_served(&fx->guest);
+}
+
+/* It begins within its file, so far behind that the library would write where nothing is. */
+static void test_log_within_file(void **state)
+{
+	struct fixture *fx = *state;
+	struct guest *g = &fx->guest;
+	struct vhost_user_log log = {.size_bytes = LOG_BYTES, .fd_offset = UINT64_C(1) << 40};
+	struct vhost_user_header header = {.request = VHOST_USER_SET_LOG_BASE,
+		.flags = VHOST_USER_VERSION,
+		.size_bytes = sizeof(log)};
+
+	guest_up(fx);
+	assert_int_equal(frontend_send_raw(g->fe, &header, &log, sizeof(log), &fx->log.fd, 1), 0);
+	(void)frontend_receive(g->fe, VHOST_USER_SET_LOG_BASE, NULL, 0);
+	if (frontend_enable_log(g->fe, &g->drv, true) == 0)
+		guest_request(g, g->scratch_gpa, 64, 0);
+	must_hang_up(fx);
+}
+
 #define DIRTY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -327,6 +360,7 @@ int main(void)
 		DIRTY_TEST(test_stop_in_the_middle),
 		DIRTY_TEST(test_log_comes_and_goes),
 		DIRTY_TEST(test_small_log),
+		DIRTY_TEST(test_log_within_file),
 	};
 
 	return cmocka_run_group_tests(tests, start, finish);

@@ -38,6 +38,20 @@ static void test_other_ring(void **state)
 	assert_false(message_names_other_ring(&m));
 }
 
+static void test_log(void **state)
+{
+	struct message m = {.request = MSG_SET_LOG_BASE, .index = 4096};
+
+	assert_false(message_misplaces_log(&m));
+	m.log_offset[1] = 1;
+	assert_true(message_misplaces_log(&m));
+	m.log_offset[1] = 0;
+	m.log_offset[0] = 4096;
+	assert_true(message_misplaces_log(&m));
+	m.request = MSG_SET_MEM_TABLE;
+	assert_false(message_misplaces_log(&m));
+}
+
 static void test_reply(void **state)
 {
 	struct message m = {.flags = NEED_REPLY};
@@ -93,6 +107,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_other_ring),
+		cmocka_unit_test(test_log),
 		cmocka_unit_test(test_reply),
 		cmocka_unit_test(test_no_more_is_changed),
 		cmocka_unit_test(test_penance),

@@ -75,3 +75,8 @@ bool message_names_other_ring(const struct message *m)
 
 	return (is & RING && m->index != 0) || (is & RING_FD && (m->index & RING_FD_MASK) != 0);
 }
+
+bool message_misplaces_log(const struct message *m)
+{
+	return m->request == MSG_SET_LOG_BASE && (m->log_offset[0] | m->log_offset[1]) != 0;
+}

@@ -16,6 +16,7 @@
 struct message {
 	uint32_t request, flags, size;
 	uint32_t index, num; /* of the messages about one ring, but for those with a descriptor */
+	uint32_t log_offset[2]; /* of SET_LOG_BASE, whose size is in the two before */
 };
 
 /** The requests that a front-end may make, as we offer features. */
@@ -69,5 +70,11 @@ bool message_is_harmless(uint32_t request);
  * named, and a megabyte for each that is large.
  */
 bool message_names_other_ring(const struct message *m);
+
+/**
+ * Does it give a log that begins within its file? The library maps it from there on, and then goes
+ * as far again: it would write to whatever is behind the mapping.
+ */
+bool message_misplaces_log(const struct message *m);
 
 #endif

@@ -59,6 +59,8 @@ static void judge_message(struct session *s, const struct message *m)
 		session_condemn(s, "a message that no feature allows");
 	else if (message_names_other_ring(m))
 		session_condemn(s, "a ring that the device does not have");
+	else if (message_misplaces_log(m))
+		session_condemn(s, "a log that begins within its file");
 	else if (!conn_is_read(s->conn_fd))
 		session_condemn(s, "its front-end reads no answers");
 }
