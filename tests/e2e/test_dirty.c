@@ -351,6 +351,48 @@ static void test_log_within_file(void **state)
 	must_hang_up(fx);
 }
 
+/* The front-end takes the log away while it is written to, by an lcore that opens no files. */
+static void test_log_is_taken_away(void **state)
+{
+	struct fixture *fx = *state;
+
+	guest_up(fx);
+	log_on(fx, &fx->log);
+	guest_assert_served(&fx->guest);
+	assert_int_equal(ftruncate(fx->log.fd, 0), 0);
+	guest_request(&fx->guest, fx->guest.scratch_gpa, 64, 0);
+	must_hang_up(fx);
+	daemon_wait_until_said(&fx->daemon, "its memory was taken away");
+}
+
+/* After RESET_OWNER there is no log, until one is given again: the library forgets to forget it. */
+static void test_log_is_forgotten(void **state)
+{
+	struct fixture *fx = *state;
+	struct guest *g = &fx->guest;
+	uint64_t base;
+
+	guest_up(fx);
+	/* Larger than what is mapped afterwards, and may come to lie at its place. */
+	assert_int_equal(ftruncate(fx->other.fd, 256 << 20), 0);
+	assert_int_equal(frontend_set_log(g->fe, fx->other.fd, 256 << 20), 0);
+	assert_int_equal(frontend_enable_log(g->fe, &g->drv, true), 0);
+	guest_assert_served(g);
+	base = driver_resume_base(&g->drv);
+	assert_int_equal(frontend_set(g->fe, VHOST_USER_RESET_OWNER, NULL, 0, NULL, 0), 0);
+	assert_int_equal(frontend_negotiate(g->fe, LOG_ALL | GUEST_EVENTS | GUEST_TABLES |
+		(g->cfg.packed ? GUEST_PACKED : 0), NULL), 0);
+	assert_int_equal(frontend_set_memory(g->fe, &g->ram), 0);
+	assert_int_equal(frontend_start_ring(g->fe, &g->drv, (uint16_t)base), 0);
+	memset(fx->other.bits, 0, LOG_BYTES);
+	for (unsigned i = 0; i < 100; i++)
+		guest_assert_served(g);
+	assert_int_equal(n_marks(&fx->other), 0);
+	assert_int_equal(frontend_set_log(g->fe, fx->log.fd, LOG_BYTES), 0);
+	guest_assert_served(g);
+	assert_int_not_equal(n_marks(&fx->log), 0);
+}
+
 #define DIRTY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -361,6 +403,8 @@ int main(void)
 		DIRTY_TEST(test_log_comes_and_goes),
 		DIRTY_TEST(test_small_log),
 		DIRTY_TEST(test_log_within_file),
+		DIRTY_TEST(test_log_is_taken_away),
+		DIRTY_TEST(test_log_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, start, finish);

@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GUARD_AREAS_MAX 8
+#define GUARD_AREAS_MAX 9 /* regions of a guest's memory, and a log of what is written to it */
 
 /** What is said of a guest that was hit; to be compared by address. */
 extern const char guard_fault[];
@@ -35,7 +35,7 @@ extern const char guard_fault[];
 /** The memory of one connection. */
 struct guard;
 
-/** A mapping, in whole pages. */
+/** A mapping, from the beginning of a page on. */
 struct guard_area {
 	uintptr_t start;
 	size_t size_bytes;

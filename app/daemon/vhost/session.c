@@ -116,12 +116,16 @@ static enum rte_vhost_msg_result conclude(struct session *s, void *msg)
 
 	s->in_message = false;
 	if (request == MSG_SET_MEM_TABLE) {
-		session_mem_cover(s->vid, s->guard);
+		session_mem_cover(s->vid, false, s->guard);
 		s->mem_changing = false;
 		guard_expect(NULL);
 	}
-	if (request == MSG_RESET_OWNER) /* the library has unmapped it */
+	if (request == MSG_SET_LOG_BASE)
+		s->log_ok = true;
+	if (request == MSG_RESET_OWNER) { /* the library has unmapped all */
+		s->log_ok = false;
 		guard_cover(s->guard, NULL, 0);
+	}
 	if (guard_is_hit(s->guard))
 		session_condemn(s, guard_fault);
 	if (s->guest->session == s && !s->condemned) {

@@ -9,23 +9,24 @@
 #include <sys/stat.h>
 
 /* What the library has mapped now can be taken away: make that hard, and survive it. */
-void session_mem_cover(int vid, struct guard *guard)
+void session_mem_cover(int vid, bool log, struct guard *guard)
 {
 	struct guard_area areas[GUARD_AREAS_MAX];
 	struct rte_vhost_memory *table;
-	unsigned n;
+	uint64_t log_base, log_bytes;
+	unsigned n = 0;
 
 	if (rte_vhost_get_mem_table(vid, &table) != 0)
 		return;
-	n = table->nregions < GUARD_AREAS_MAX ? table->nregions : GUARD_AREAS_MAX;
-	for (unsigned i = 0; i < n; i++) {
-		const struct rte_vhost_mem_region *r = &table->regions[i];
+	for (; n < table->nregions && n < GUEST_MEM_REGIONS_MAX; n++) {
+		const struct rte_vhost_mem_region *r = &table->regions[n];
 
-		areas[i].start = (uintptr_t)r->mmap_addr;
-		areas[i].size_bytes = r->mmap_size;
+		areas[n] = (struct guard_area){(uintptr_t)r->mmap_addr, r->mmap_size};
 		/* Refused by what is no memfd, or was not made to be sealed: that is fine, too. */
 		fcntl(r->fd, F_ADD_SEALS, F_SEAL_SHRINK);
 	}
+	if (log && rte_vhost_get_log_base(vid, &log_base, &log_bytes) == 0)
+		areas[n++] = (struct guard_area){(uintptr_t)log_base, log_bytes};
 	guard_cover(guard, areas, n);
 	free(table);
 }

@@ -41,10 +41,7 @@ static void mark_dirty(void *arg, uint64_t gpa, uint64_t len_bytes)
 {
 	const struct guest *g = arg;
 
-	/* The log is the front-end's, too, and may be taken away. */
-	guard_expect(g->guard);
 	rte_vhost_log_write(g->vid, gpa, len_bytes);
-	guard_expect(NULL);
 }
 
 static const char *load_ring(struct session *s)
@@ -70,7 +67,8 @@ static const char *load_ring(struct session *s)
 	cfg.event_idx = features & FEATURE(VIRTIO_RING_F_EVENT_IDX);
 	cfg.indirect = features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
 	g->vid = vid;
-	if (features & FEATURE(VHOST_F_LOG_ALL)) {
+	if (features & FEATURE(VHOST_F_LOG_ALL) && s->log_ok) {
+		session_mem_cover(vid, true, s->guard);
 		g->log = (struct dirty_log){mark_dirty, g};
 		cfg.log = &g->log;
 	}

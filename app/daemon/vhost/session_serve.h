@@ -23,6 +23,7 @@ struct session {
 	bool enabled;	     /* the ring, by the front-end */
 	bool mem_ok;	     /* the last memory table was accepted, and is sound */
 	bool mem_changing;   /* it is, or the last memory table was refused */
+	bool log_ok;	     /* the library has a log of dirty memory mapped */
 	bool ring_broken;    /* the ring lied: not served until it is stopped */
 	bool in_message;     /* it is worked on, or was refused by the library, which hangs up */
 	bool condemned;	     /* its connection is to end with the message that is worked on */
