@@ -200,6 +200,22 @@ static void body_expected(void)
 	REQUIRE(is_filled(s.bytes, PAGE, PATTERN));
 }
 
+/* When no descriptor is left, too. */
+static void body_expected_without_descriptors(void)
+{
+	struct shared s = map_file(SIZE, 0);
+	const struct rlimit none = {0, 0};
+	struct guard *g;
+
+	REQUIRE(guard_install(MAX_GUARDS) == 0);
+	g = guard_open(-1);
+	guard_expect(g);
+	cut(&s, PAGE);
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	touch(s.bytes + 2 * PAGE);
+	REQUIRE(guard_is_hit(g));
+}
+
 static void body_no_more_expected(void)
 {
 	struct shared s = map_file(SIZE, 0);
@@ -245,6 +261,7 @@ static void body_expected_by_another(void)
 static void test_expected(void **state)
 {
 	assert_int_equal(run(body_expected), SURVIVED);
+	assert_int_equal(run(body_expected_without_descriptors), SURVIVED);
 	assert_int_equal(run(body_no_more_expected), 128 + SIGBUS);
 	assert_int_equal(run(body_expected_elsewhere), 128 + SIGBUS);
 	assert_int_equal(run(body_expected_by_another), 128 + SIGBUS);

@@ -37,6 +37,7 @@ uint32_t guard_n_hits;
 static struct guard *guards;
 static unsigned n_guards;
 static struct sigaction before;
+static int maps_fd; /* open from the start: when it is needed no descriptor may be left */
 
 static pthread_mutex_t change_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -124,12 +125,10 @@ static bool find_shared(uintptr_t addr, struct guard_area *area)
 	struct maps_line line = {0};
 	bool found = false;
 	char buf[1024];
+	off_t at = 0;
 	ssize_t n;
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return false;
-	while (!found && (n = read(fd, buf, sizeof(buf))) > 0) {
+	for (; !found && (n = pread(maps_fd, buf, sizeof(buf), at)) > 0; at += n) {
 		for (ssize_t i = 0; i < n && !found; i++) {
 			if (buf[i] != '\n') {
 				maps_take(&line, buf[i]);
@@ -143,7 +142,6 @@ static bool find_shared(uintptr_t addr, struct guard_area *area)
 			line = (struct maps_line){0};
 		}
 	}
-	close(fd);
 	return found;
 }
 
@@ -186,6 +184,7 @@ int guard_install(unsigned max)
 	if (guards == NULL)
 		return -ENOMEM;
 	n_guards = max;
+	maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	sigemptyset(&action.sa_mask);
 	return sigaction(SIGBUS, &action, &before) == 0 ? 0 : -errno;
 }
