@@ -270,6 +270,33 @@ static void account(struct fixture *fx, const char *policy)
 	json_decref(after);
 }
 
+static uint64_t time_of_first(struct fixture *fx)
+{
+	json_t *lcores = telemetry_ask(fx->fd, "/vhost_rng/lcores");
+	uint64_t ns = time_of(json_object_iter_value(json_object_iter(lcores)));
+
+	json_decref(lcores);
+	return ns;
+}
+
+/* Also when it has no rest: each of its turns finds more to do. */
+static void test_time_without_rest(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t before_ns;
+
+	start(fx, 1, (const char *[]){"--idle", "adaptive", "--source-mode", "drbg", NULL});
+	honest_start_as(&fx->honest, &(struct honest_cfg){.path = fx->daemon.socket[0],
+					     .polls = true,
+					     .depth = 16,
+					     .size_bytes = 1 << 20});
+	honest_wait_answer(&fx->honest, 32);
+	before_ns = time_of_first(fx);
+	sleep_ms(1500);
+	assert_true(time_of_first(fx) - before_ns > 1000000000);
+	honest_stop(&fx->honest);
+}
+
 static void test_time_of_poll(void **state)
 {
 	account(*state, "poll");
@@ -442,6 +469,7 @@ int main(void)
 		TELEMETRY_TEST(test_unknown),
 		TELEMETRY_TEST(test_time_of_poll),
 		TELEMETRY_TEST(test_time_of_adaptive),
+		TELEMETRY_TEST(test_time_without_rest),
 		TELEMETRY_TEST(test_throttled),
 		TELEMETRY_TEST(test_starved),
 		TELEMETRY_TEST(test_histograms_of_poll),

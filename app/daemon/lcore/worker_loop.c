@@ -178,6 +178,16 @@ static uint64_t due_ns(const struct worker *w)
 	return next < UINT64_MAX - w->epoch_ns ? next + w->epoch_ns : UINT64_MAX;
 }
 
+/* Count what the last sweeps took: also when none of them had a reason to look at the clock. */
+static void close_window(struct worker *w, bool busy)
+{
+	uint64_t now_ns = clock_now_ns();
+
+	usage_close(&w->usage, busy, now_ns);
+	if (w->sleeper != NULL)
+		idle_account(&w->sleeper->idle, now_ns);
+}
+
 static void sweep(struct worker *w)
 {
 	bool busy;
@@ -205,7 +215,7 @@ static void sweep(struct worker *w)
 		sleeper_rest(w, due_ns(w));
 	}
 	if (__builtin_expect(usage_end(&w->usage, busy), 0))
-		usage_close(&w->usage, busy, clock_now_ns());
+		close_window(w, busy);
 }
 
 int worker_loop(void *worker)
