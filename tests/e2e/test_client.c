@@ -3,6 +3,7 @@
  * Client mode: the sockets are the front-ends', which come before the daemon or after it, go away
  * and come back. (Restarts of the daemon have their own file, test_restarts.c.)
  */
+#include "client.h"
 #include "daemon.h"
 #include "honest.h"
 #include "listener.h"
@@ -196,6 +197,56 @@ static void test_socket_is_left_alone(void **state)
 	assert_int_equal(after.st_ino, before.st_ino);
 }
 
+static rlim_t limit_fds(const struct daemon *d, rlim_t limit)
+{
+	struct rlimit old, new;
+
+	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, NULL, &old), 0);
+	new = (struct rlimit){limit, old.rlim_max};
+	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, &new, NULL), 0);
+	return old.rlim_cur;
+}
+
+/*
+ * It goes away while no descriptor can be had for another attempt: rte_vhost goes on with the number
+ * of the one that it has closed, which is soon somebody else's, who must not notice. The front-end
+ * is connected to again.
+ */
+static void test_no_descriptor_to_come_back_with(void **state)
+{
+	static const char ask[] = "{\"command\": \"status\"}\n";
+	struct fixture *fx = *state;
+	char control[96];
+	json_t *answer;
+	rlim_t before;
+	int fd;
+
+	snprintf(control, sizeof(control), "%s/control", fx->daemon.dir);
+	guest_init(&fx->guest, &(struct guest_cfg){0});
+	assert_int_equal(listener_open(fx->daemon.socket[0], &fx->listen_fd), 0);
+	daemon_run(&fx->daemon, (const char *[]){"--client", "-s", fx->daemon.prefix,
+					"--control-socket", control, NULL});
+	accept_daemon(&fx->guest, fx->listen_fd);
+	guest_assert_served(&fx->guest);
+	daemon_wait_until_said(&fx->daemon, "vhost-rng: serving");
+	before = limit_fds(&fx->daemon, 3);
+	guest_die(&fx->guest);
+	daemon_wait_until_said(&fx->daemon, "front-end left");
+	sleep_ms(50);
+	limit_fds(&fx->daemon, before);
+	fd = client_connect(control);
+	for (unsigned i = 0; i < 7; i++) { /* each second it is tried again; then it is given up */
+		client_send(fd, ask, sizeof(ask) - 1);
+		answer = client_receive(fd);
+		assert_non_null(answer);
+		json_decref(answer);
+		sleep_ms(1000);
+	}
+	close(fd);
+	accept_daemon(&fx->guest, fx->listen_fd);
+	guest_assert_served(&fx->guest);
+}
+
 /* What is refused at start, and what the message names. */
 static void test_refused(void **state)
 {
@@ -307,6 +358,7 @@ int main(void)
 		CLIENT_TEST(test_front_end_hangs_up),
 		CLIENT_TEST(test_front_end_is_restarted),
 		CLIENT_TEST(test_socket_is_left_alone),
+		CLIENT_TEST(test_no_descriptor_to_come_back_with),
 		CLIENT_TEST(test_refused),
 		CLIENT_TEST(test_sigterm),
 		CLIENT_TEST(test_as_many_as_possible),

@@ -25,6 +25,30 @@ int conn_open(void)
 	return fd >= 0 ? fd : -errno;
 }
 
+static __thread int left = -1;
+
+void conn_leave(int fd)
+{
+	conn_hang_up(fd); /* its peer must not wait for the close() */
+	if (left >= 0)
+		close(left);
+	left = fd;
+}
+
+int conn_made(int fd)
+{
+	int err = errno, old = left;
+
+	if (old < 0)
+		return fd;
+	left = -1;
+	if (fd < 0)
+		return old;
+	close(old);
+	errno = err;
+	return fd;
+}
+
 static int spare = -1;
 
 void conn_keep_spare(void)

@@ -49,6 +49,17 @@ void conn_limit_waits(int fd, unsigned ms);
 /** Does the peer read what is sent to it? False when a quarter of the buffer is taken. */
 bool conn_is_read(int fd);
 
+/**
+ * End a connection in client mode, whose socket rte_vhost is about to make anew, in this thread. When
+ * it cannot, it does not notice, and goes on with the number of the one that it has closed: to
+ * connect it, or to close it, whatever that is meanwhile. So then it gets this one, which is good for
+ * nothing, and its own to close.
+ */
+void conn_leave(int fd);
+
+/** The calling thread has made a socket, or not: < 0. @return what it is to go on with */
+int conn_made(int fd);
+
 /** End it for both sides: whoever reads from it sees its end. Nothing is closed. */
 void conn_hang_up(int fd);
 

@@ -4,14 +4,15 @@
  * socket, does it by these. A definition in the program comes before that of the C library, for
  * archives and for shared libraries that use it.
  *
- * What it receives is judged first (receive.h), and the connections that it makes are noted
- * (conn.h).
+ * What it receives is judged first (receive.h); the connections that it makes are noted, and it does
+ * not take one for its own that is not (conn.h).
  *
  * Context: any. The EAL of one process without a --file-prefix to share receives nothing by it.
  */
 #include "vhost/conn.h"
 #include "vhost/receive.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -35,11 +36,21 @@ int accept(int fd, struct sockaddr *addr, socklen_t *len)
 	return conn;
 }
 
+int socket(int domain, int type, int protocol)
+{
+	int (*next)(int domain, int type, int protocol); /* the thread sanitizer's, if it is there */
+
+	*(void **)&next = dlsym(RTLD_NEXT, "socket");
+	return conn_made(next(domain, type, protocol));
+}
+
 int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	int rc = (int)syscall(SYS_connect, fd, addr, len);
 
-	if (rc == 0 || errno == EISCONN) /* the library takes both for one */
+	if (rc == 0)
 		conn_note(fd);
+	else if (errno == EISCONN) /* the library takes that for success: it is conn_leave()'s */
+		errno = ECONNABORTED;
 	return rc;
 }

@@ -261,14 +261,18 @@ static int on_new_connection(int vid)
 	return rc;
 }
 
-static void end_session(struct session *s)
+/* @param again  the library goes on to connect to its front-end */
+static void end_session(struct session *s, bool again)
 {
 	struct guest *g = s->guest;
 	struct session **link = &g->session;
 
 	session_suspend(s);
 	guard_close(s->guard);
-	close(s->conn_fd);
+	if (again)
+		conn_leave(s->conn_fd);
+	else
+		close(s->conn_fd);
 	while (*link != s)
 		link = &(*link)->older;
 	*link = s->older;
@@ -301,7 +305,7 @@ static void on_destroy_connection(int vid)
 
 	if (s != NULL) {
 		judge_end(s);
-		end_session(s);
+		end_session(s, s->guest->spec.client);
 	}
 	pthread_mutex_unlock(&sessions_lock);
 }
@@ -405,7 +409,7 @@ void session_remove(struct guest *g)
 	pthread_mutex_lock(&sessions_lock);
 	for (struct session *s = g->session, *older; s != NULL; s = older) {
 		older = s->older;
-		end_session(s);
+		end_session(s, false);
 	}
 	pthread_mutex_unlock(&sessions_lock);
 }
