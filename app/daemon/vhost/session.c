@@ -199,6 +199,7 @@ static bool may_connect(struct guest *g)
 	if (conn_is_live(g->session->conn_fd))
 		return refuse(g, &limit, "a second", "one is served");
 	session_stop(g->session);
+	g->session->mem_ok = false; /* the guest's memory will be the new one's */
 	return true;
 }
 

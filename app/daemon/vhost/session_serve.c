@@ -5,7 +5,6 @@
 #include "lcore/worker.h"
 #include "log.h"
 #include "placement.h"
-#include "vhost/conn.h"
 #include "vhost/guard.h"
 #include "vhost/listener.h"
 #include "vhost/session_mem.h"
@@ -109,13 +108,6 @@ void session_resume(struct session *s)
 	if (s->attached || !s->running || !s->enabled || !s->mem_ok || s->ring_broken ||
 		s->condemned || guard_is_hit(s->guard) || g->session != s)
 		return;
-	why = session_mem_load(s->vid, &g->dev.mem);
-	if (why != NULL) {
-		/* It was sound when it came; nothing that is said later will mend it. */
-		session_condemn(s, why);
-		conn_hang_up(s->conn_fd);
-		return;
-	}
 	why = load_ring(s);
 	if (why != NULL) {
 		session_refuse(s, why);

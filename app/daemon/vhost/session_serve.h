@@ -21,7 +21,7 @@ struct session {
 	int vid;
 	bool running;	     /* between new_device and destroy_device */
 	bool enabled;	     /* the ring, by the front-end */
-	bool mem_ok;	     /* the last memory table was accepted, and is sound */
+	bool mem_ok;	     /* the last memory table was accepted, is sound, and is the guest's */
 	bool mem_changing;   /* it is, or the last memory table was refused */
 	bool log_ok;	     /* the library has a log of dirty memory mapped */
 	bool ring_broken;    /* the ring lied: not served until it is stopped */
