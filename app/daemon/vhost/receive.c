@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhost/receive.h"
 
+#include "vhost/conn.h"
 #include "vhost/message.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -54,13 +54,6 @@ static void close_rights(struct msghdr *msg)
 	msg->msg_controllen = 0;
 }
 
-static bool is_gone(int sock)
-{
-	struct pollfd pfd = {.fd = sock, .events = POLLRDHUP};
-
-	return poll(&pfd, 1, 0) != 0;
-}
-
 /* Wait until so many bytes can be read. @return > 0; 0: the peer is gone; -1 and errno */
 static int wait_for(int sock, uint32_t size)
 {
@@ -69,7 +62,7 @@ static int wait_for(int sock, uint32_t size)
 
 	for (;;) {
 		/* Before the look: what the peer sent before it left is there by then. */
-		bool gone = is_gone(sock);
+		bool gone = !conn_is_live(sock);
 		int there;
 
 		if (ioctl(sock, FIONREAD, &there) != 0)
