@@ -297,6 +297,21 @@ static void test_what_stays(void **state)
 	assert_false(daemon_said(&r->daemon, "cannot change"));
 }
 
+/* The rights of all sockets can change, and are not said to stay. */
+static void test_socket_mode(void **state)
+{
+	struct reload *r = *state;
+	struct stat st;
+
+	write_config(r, "socket-mode = 0600\n", "a", "");
+	start(r, NULL);
+	write_config(r, "socket-mode = 0660\n", "a", "");
+	hang_up(r, "again: 1 guests");
+	assert_int_equal(stat(r->path[0], &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+	assert_false(daemon_said(&r->daemon, "cannot change"));
+}
+
 /* The command line wins, each time. */
 static void test_command_line_wins(void **state)
 {
@@ -456,6 +471,7 @@ int main(void)
 		RELOAD_TEST(test_room_to_grow),
 		RELOAD_TEST(test_group_of_others),
 		RELOAD_TEST(test_what_stays),
+		RELOAD_TEST(test_socket_mode),
 		RELOAD_TEST(test_command_line_wins),
 		RELOAD_TEST(test_guests_by_control),
 		RELOAD_TEST(test_renamed),

@@ -160,7 +160,7 @@ static const struct setting rows[] = {
 		"connect to sockets that the front-ends make (QEMU:\n"
 		"server=on), again and again; a restart of this program\n"
 		"is then not noticed by the guests"},
-	{"socket-mode", MODE(socket_mode), .only = &with_own_sockets,
+	{"socket-mode", MODE(socket_mode), .live = true, .only = &with_own_sockets,
 		.takes = "MODE", .help =
 		"access rights of the sockets, octal (0600)"},
 	{"socket-group", TEXT(socket_group), .what = "a group's name or number",
