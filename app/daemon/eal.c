@@ -106,8 +106,12 @@ static int place_lcores(const struct options *opt, const cpu_set_t *cpus, char *
 
 static int init_eal(int argc, char **argv, struct why *why)
 {
+	rte_errno = 0;
 	if (rte_eal_init(argc, argv) >= 0)
 		return 0;
+	/* It does not always say. */
+	if (rte_errno == 0)
+		return why_set(why, -EIO, "the EAL did not start: what it wrote before says why");
 	return why_set(why, -rte_errno, "the EAL did not start: %s", strerror(rte_errno));
 }
 

@@ -467,6 +467,19 @@ static void test_command_lines(void **state)
 	}
 }
 
+/* An EAL that cannot start ends it, also where DPDK gives no reason: there is no first process. */
+static void test_no_eal(void **state)
+{
+	struct fixture *fx = *state;
+
+	daemon_run(&fx->daemon,
+		(const char *[]){"--no-huge", "--no-pci", "--proc-type=secondary",
+			"--file-prefix=vrng-e2e-none", "--", "-s", fx->daemon.prefix, NULL});
+	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+	assert_true(daemon_said(&fx->daemon, "dpdk-vhost-rng: the EAL did not start: "));
+	assert_false(exists(fx->daemon.socket[0]));
+}
+
 #define CLI_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -477,6 +490,7 @@ int main(void)
 		CLI_TEST(test_impossible_paths),
 		CLI_TEST(test_values),
 		CLI_TEST(test_command_lines),
+		CLI_TEST(test_no_eal),
 		CLI_TEST(test_socket_mode),
 		CLI_TEST(test_stale_sockets_are_replaced),
 		CLI_TEST(test_live_socket_is_left_alone),
