@@ -211,17 +211,22 @@ static void test_command_line_wins(void **state)
 	options_fini(&opt);
 }
 
-static void assert_refused(const char *text, const char *where, const char *what)
+static void assert_file_refused(const char *where, const char *what)
 {
 	static const char *const none[] = {NULL};
 	struct options opt;
 	struct why why;
 
-	write_config(text);
 	assert_int_equal(load_with(&opt, &why, none), OPTIONS_REFUSED);
 	if (strstr(why.text, where) == NULL || strstr(why.text, what) == NULL)
 		fail_msg("'%s' does not name %s and %s", why.text, where, what);
 	options_fini(&opt);
+}
+
+static void assert_refused(const char *text, const char *where, const char *what)
+{
+	write_config(text);
+	assert_file_refused(where, what);
 }
 
 /* File, line, section, key and value, and what would be right. */
@@ -284,6 +289,24 @@ static void test_no_continuation(void **state)
 {
 	assert_refused("[daemon]\nfilename = /a\n  filename2 = /b\n", "f.conf:3", "filename2");
 	assert_refused("[daemon]\nfilename = /a\n  /b\n", "f.conf:3", "KEY = VALUE");
+}
+
+/* Bytes 0, as a file has them that was not written to its end: what is before them is not all. */
+static void test_no_text(void **state)
+{
+	static const char text[] = "[daemon]\nsocket-path = /s\nperiod = 1\0000\n", zeros[1000];
+	FILE *file = fopen("f.conf", "we");
+
+	assert_non_null(file);
+	fwrite(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	assert_file_refused("f.conf:3: ", "byte 0");
+	write_config("[daemon]\nsocket-path = /s\n");
+	file = fopen("f.conf", "ae");
+	assert_non_null(file);
+	fwrite(zeros, 1, sizeof(zeros), file);
+	fclose(file);
+	assert_file_refused("f.conf:3: ", "byte 0");
 }
 
 static void test_no_file(void **state)
@@ -413,6 +436,7 @@ int main(void)
 		directory_test(test_command_line_wins),
 		directory_test(test_refusals),
 		directory_test(test_no_continuation),
+		directory_test(test_no_text),
 		directory_test(test_no_file),
 		directory_test(test_guests_that_clash),
 		directory_test(test_round_trip),

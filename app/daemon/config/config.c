@@ -30,14 +30,6 @@ struct reader {
 	struct options ignored;	     /* takes what is said here of that, so that it is checked */
 };
 
-/* A file's line is too long for inih, or has a byte that ends it early. */
-static bool is_bad_line(const char *line, size_t size)
-{
-	size_t len = strlen(line);
-
-	return len == size - 1 && line[len - 1] != '\n';
-}
-
 static const struct options_guest *find_guest(const struct options *opt, const char *name)
 {
 	for (unsigned i = 0; i < opt->n_guests; i++)
@@ -133,6 +125,24 @@ static void begin_if_section(struct reader *r, char *line)
 }
 
 /*
+ * Is a line too long for inih, or does a byte 0 end it early? The last 0 in its 'size' bytes is the
+ * one that fgets() has written.
+ */
+static int check_line(const struct reader *r, const char *line, size_t size)
+{
+	size_t len = (size_t)((const char *)memrchr(line, '\0', size) - line);
+
+	if (strlen(line) != len)
+		return why_set(r->why, -EINVAL,
+			"%s:%u: the line has a byte 0, which no text has: write the file again",
+			r->path, r->line);
+	if (len == size - 1 && line[len - 1] != '\n')
+		return why_set(r->why, -EINVAL, "%s:%u: the line has more than %zu bytes", r->path,
+			r->line, size - 2);
+	return 0;
+}
+
+/*
  * fgets() for inih: counts lines, and takes away the white space before them, which inih may take
  * for the continuation of the line before.
  */
@@ -141,14 +151,13 @@ static char *read_line(char *line, int size, void *arg)
 	struct reader *r = arg;
 	size_t blank;
 
+	memset(line, 1, (size_t)size); /* see check_line() */
 	if (r->err != 0 || fgets(line, size, r->file) == NULL)
 		return NULL;
 	r->line++;
-	if (is_bad_line(line, (size_t)size)) {
-		r->err = why_set(r->why, -EINVAL, "%s:%u: the line has more than %d bytes", r->path,
-			r->line, size - 2);
+	r->err = check_line(r, line, (size_t)size);
+	if (r->err != 0)
 		return NULL;
-	}
 	blank = strspn(line, " \t");
 	memmove(line, line + blank, strlen(line + blank) + 1);
 	begin_if_section(r, line);
