@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/types.h>
 
-/* Longer ones may not fit into a line of a file with their name. */
-#define TEXT_MAX 149
+/* A line of a file has at most so many bytes: see config.c. */
+#define LINE_BYTES_MAX 198
 
 static void *field(const struct setting *s, void *object)
 {
@@ -34,18 +34,19 @@ int setting_text(const struct setting *s, void *object, const char *value, struc
 }
 
 /* In a file, blanks around a value are not part of it, and a comment may follow one. */
-static bool is_sayable(const char *text)
+static bool is_sayable(const struct setting *s, const char *text)
 {
 	size_t len = strlen(text);
 
-	return len > 0 && len <= TEXT_MAX && strchr(" \t\";", text[0]) == NULL &&
-	       !isspace((unsigned char)text[len - 1]) && strpbrk(text, "\r\n") == NULL &&
-	       strstr(text, " ;") == NULL && strstr(text, "\t;") == NULL;
+	return len > 0 && strlen(s->name) + strlen(" = ") + len <= LINE_BYTES_MAX &&
+	       strchr(" \t\";", text[0]) == NULL && !isspace((unsigned char)text[len - 1]) &&
+	       strpbrk(text, "\r\n") == NULL && strstr(text, " ;") == NULL &&
+	       strstr(text, "\t;") == NULL;
 }
 
 void setting_print_line(const struct setting *s, const char *text, FILE *file)
 {
-	if (is_sayable(text))
+	if (is_sayable(s, text))
 		fprintf(file, "%s = %s\n", s->name, text);
 	else
 		fprintf(file, "# %s: what the command line says cannot be said in a file\n",
