@@ -359,8 +359,10 @@ static void test_guests_that_clash(void **state)
 	assert_guests_refused("[daemon]\nclient = yes\nsocket-path = /s\nsocket-count = 1022\n"
 			      "[guest a]\nsocket = /a\nmode = server\n",
 		-EMFILE, "1023");
-	assert_guests_refused(
-		"[guest a]\nsocket = /s\nsocket-group = no-such-group\n", -ENOENT, "no-such-group");
+	assert_guests_refused("[guest a]\nsocket = /s\nsocket-group = no-such-group\n", -ENOENT,
+		"[guest a] socket-group 'no-such-group'");
+	assert_guests_refused("[daemon]\nsocket-path = /s\nsocket-group = no-such-group\n", -ENOENT,
+		"--socket-group 'no-such-group'");
 	memset(end, 'x', 120);
 	assert_guests_refused(text, -ENAMETOOLONG, "107");
 }

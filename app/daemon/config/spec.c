@@ -44,16 +44,6 @@ int spec_of_socket(
 	return sockets_path(opt->socket_path, index, spec->path) ? 0 : -ENAMETOOLONG;
 }
 
-static int find_group(const char *name, gid_t *gid, struct why *why)
-{
-	if (name == NULL)
-		*gid = (gid_t)-1;
-	else if (sockets_find_group(name, gid) != 0)
-		return why_set(
-			why, -ENOENT, "--socket-group '%s' is no group of this system", name);
-	return 0;
-}
-
 /* Of a guest with a section of its own; what that does not say is there, too. */
 static int of_section(const struct options *opt, const struct options_guest *g, gid_t gid,
 	struct spec *spec, struct why *why)
@@ -75,7 +65,12 @@ static int of_section(const struct options *opt, const struct options_guest *g, 
 			"have: choose a shorter one",
 			g->socket, g->name, SOCKETS_PATH_SIZE - 1);
 	/* That of all was found. */
-	return g->group == opt->socket_group ? 0 : find_group(g->group, &spec->gid, why);
+	if (g->group == opt->socket_group || sockets_find_group(g->group, &spec->gid) == 0)
+		return 0;
+	return why_set(why, -ENOENT,
+		"[guest %s] socket-group '%s' is no group of this system: make it (groupadd), or "
+		"choose another",
+		g->name, g->group);
 }
 
 static int fill(const struct options *opt, struct specs *specs, struct why *why)
@@ -141,6 +136,7 @@ int specs_make(const struct options *opt, struct specs *specs, struct why *why)
 			{
 				.client = opt->client,
 				.mode = opt->socket_mode,
+				.gid = (gid_t)-1,
 				.weight = 1,
 				.lcore = SPEC_ANY_LCORE,
 				.cap = BUDGET_UNLIMITED,
@@ -158,9 +154,13 @@ int specs_make(const struct options *opt, struct specs *specs, struct why *why)
 	specs->all = calloc(specs->n + 1, sizeof(specs->all[0]));
 	if (specs->all == NULL)
 		return why_set(why, -ENOMEM, "no memory for %u guests", specs->n);
-	err = find_group(opt->socket_group, &specs->otherwise.gid, why);
-	if (err == 0)
-		err = fill(opt, specs, why);
+	if (opt->socket_group != NULL &&
+		sockets_find_group(opt->socket_group, &specs->otherwise.gid) != 0)
+		return why_set(why, -ENOENT,
+			"--socket-group '%s' is no group of this system: make it (groupadd), or "
+			"choose another",
+			opt->socket_group);
+	err = fill(opt, specs, why);
 	return err == 0 ? check(specs, why) : err;
 }
 
