@@ -372,6 +372,33 @@ static void test_renamed(void **state)
 	}
 }
 
+/* Who may not write to its directory any more cannot make a socket of the same path anew. */
+static void test_closed_directory(void **state)
+{
+	struct reload *r = *state;
+	const char *dir = r->daemon.dir;
+	char text[FILE_SIZE];
+	bool may;
+	int n;
+
+	write_config(r, "", "ab", "");
+	start(r, NULL);
+	daemon_wait_until_said(&r->daemon, "sandbox: user");
+	may = geteuid() == 0 && !daemon_said(&r->daemon, "no capabilities");
+	n = snprintf(text, sizeof(text),
+		"[daemon]\ncontrol-socket = %s\n[guest a]\nsocket = %s\n[guest c]\nsocket = %s\n",
+		r->control, r->path[0], r->path[1]);
+	write_file(r->config, text, (size_t)n);
+	assert_int_equal(chmod(dir, 0500), 0);
+	hang_up(r, may ? "again: 2 guests" : "nothing has changed: directory");
+	assert_guests(r, may ? "ac" : "ab");
+	assert_true(socket_answers(r->path[1]));
+	assert_int_equal(chmod(dir, 0700), 0);
+	hang_up(r, "again: 2 guests");
+	assert_guests(r, "ac");
+	assert_true(socket_answers(r->path[1]));
+}
+
 /* As a front-end does. */
 static int listen_at(const char *path)
 {
@@ -475,6 +502,7 @@ int main(void)
 		RELOAD_TEST(test_command_line_wins),
 		RELOAD_TEST(test_guests_by_control),
 		RELOAD_TEST(test_renamed),
+		RELOAD_TEST(test_closed_directory),
 		RELOAD_TEST(test_sides),
 		RELOAD_TEST(test_no_file),
 		RELOAD_TEST(test_check_config),

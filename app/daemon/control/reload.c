@@ -87,6 +87,14 @@ static int check_others(const struct daemon *d, const struct plan *p, struct why
 	return 0;
 }
 
+/* For a guest that takes another's path, too: the socket there goes only with the other one. */
+static int check_new(const struct spec *spec, struct why *why)
+{
+	int err = sockets_check_directory(spec->path, why);
+
+	return err == 0 ? sockets_check_rights(NULL, spec->gid, why) : err;
+}
+
 /* Sockets of new guests, and of those whose rights change. */
 static int check_rights(const struct daemon *d, const struct plan *p, struct why *why)
 {
@@ -99,7 +107,7 @@ static int check_rights(const struct daemon *d, const struct plan *p, struct why
 		if (spec->client)
 			continue;
 		if (g == NULL)
-			err = sockets_check_rights(NULL, spec->gid, why);
+			err = check_new(spec, why);
 		else if (g->spec.mode != spec->mode || g->spec.gid != spec->gid)
 			err = sockets_check_rights(spec->path, spec->gid, why);
 	}

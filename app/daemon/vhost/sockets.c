@@ -143,6 +143,13 @@ static int look_at_directory(const char *path, struct place *place, struct why *
 	return 0;
 }
 
+int sockets_check_directory(const char *path, struct why *why)
+{
+	struct place place;
+
+	return look_at_directory(path, &place, why);
+}
+
 /* What to do when no socket can be made, or its directory not be locked. */
 static const char *advice(int err)
 {

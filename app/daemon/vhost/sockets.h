@@ -45,8 +45,15 @@ int sockets_prepare(const char *const *paths, unsigned n_paths, unsigned wait_s,
 	struct sockets_lock *lock, struct why *why);
 
 /**
- * The same for a socket that is the front-end's: see that one can stand at 'path'. There need be
- * nothing yet. Nothing is touched.
+ * Could a socket be made in the directory of 'path', if nothing stood there?
+ *
+ * @return  0; -ENAMETOOLONG, -ENOENT, -ENOTDIR, -EACCES, ... as above
+ */
+int sockets_check_directory(const char *path, struct why *why);
+
+/**
+ * The same as sockets_prepare() for a socket that is the front-end's: see that one can stand at
+ * 'path'. There need be nothing yet. Nothing is touched.
  *
  * @return  0; -ENAMETOOLONG; -EEXIST when there is something that is no socket
  */
