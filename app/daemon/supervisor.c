@@ -74,11 +74,11 @@ void supervisor_close(struct supervisor *s)
 }
 
 /* To the address, not over a connection: a supervisor that started anew is found. */
-static void tell(const struct supervisor *s, const char *message, int flags)
+static bool tell(const struct supervisor *s, const char *message, int flags)
 {
-	if (s->address_len > 0)
-		sendto(s->fd, message, strlen(message), MSG_NOSIGNAL | flags,
-			(const struct sockaddr *)&s->address, s->address_len);
+	return s->address_len == 0 ||
+	       sendto(s->fd, message, strlen(message), MSG_NOSIGNAL | flags,
+		       (const struct sockaddr *)&s->address, s->address_len) >= 0;
 }
 
 void supervisor_ready(struct supervisor *s)
@@ -97,11 +97,11 @@ void supervisor_status(struct supervisor *s, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(status, sizeof(status), format, ap);
 	va_end(ap);
-	if (strcmp(status, s->status) == 0)
+	if (s->told && strcmp(status, s->status) == 0)
 		return;
 	memcpy(s->status, status, sizeof(status));
 	snprintf(message, sizeof(message), "STATUS=%s\n", status);
-	tell(s, message, MSG_DONTWAIT);
+	s->told = tell(s, message, MSG_DONTWAIT);
 }
 
 void supervisor_feed(const struct supervisor *s)

@@ -24,7 +24,8 @@ struct supervisor {
 	struct sockaddr_un address;
 	socklen_t address_len; /* 0: there is nobody */
 	uint64_t watchdog_ns;  /* it wants to be told at least so often that all is well; 0: no */
-	char status[256];      /* as last told */
+	char status[256];
+	bool told; /* that status */
 };
 
 /**
@@ -41,7 +42,7 @@ void supervisor_close(struct supervisor *s);
 /** It serves. */
 void supervisor_ready(struct supervisor *s);
 
-/** For a person, in one line. Told when it is other than before. */
+/** For a person, in one line. Told when it is other than before, or could not be told then. */
 __attribute__((format(printf, 2, 3))) void supervisor_status(
 	struct supervisor *s, const char *format, ...);
 

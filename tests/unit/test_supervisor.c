@@ -196,6 +196,25 @@ static void test_gone_and_back(void **state)
 	expect_at(fx->fd, "STATUS=here again\n");
 }
 
+/* What it did not read in time it is told again, as it is then. */
+static void test_full_queue(void **state)
+{
+	struct fixture *fx = *state;
+	char text[512];
+	unsigned n = 0;
+
+	assert_int_equal(supervisor_open(&fx->s), 0);
+	for (unsigned i = 0; i < 10000; i++)
+		supervisor_status(&fx->s, "%u", i);
+	while (recv(fx->fd, text, sizeof(text), 0) > 0)
+		n++;
+	assert_true(n < 10000);
+	supervisor_status(&fx->s, "9999");
+	expect_at(fx->fd, "STATUS=9999\n");
+	supervisor_status(&fx->s, "9999");
+	expect_at(fx->fd, NULL);
+}
+
 static void test_long_status(void **state)
 {
 	struct fixture *fx = *state;
@@ -220,6 +239,7 @@ int main(void)
 		SUPERVISOR_TEST(test_no_name),
 		SUPERVISOR_TEST(test_watchdog),
 		SUPERVISOR_TEST(test_gone_and_back),
+		SUPERVISOR_TEST(test_full_queue),
 		SUPERVISOR_TEST(test_long_status),
 	};
 
