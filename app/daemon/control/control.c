@@ -176,8 +176,7 @@ static void handle_listener(void *arg, uint32_t ready)
 	struct client *cl;
 
 	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE)
-			conn_turn_away(c->listener.fd);
+		conn_turn_away(c->listener.fd);
 		return;
 	}
 	cl = find_place(c);
@@ -200,15 +199,15 @@ static int listen_at(struct control *c, struct why *why)
 	if (err != 0)
 		return err;
 	if (listen(c->listener.fd, BACKLOG) != 0)
-		err = why_set(why, -errno, "cannot listen on --control-socket %s: %s", c->path,
-			strerror(errno));
+		err = -errno;
 	else
 		err = events_add(c->events, &c->listener, EPOLLIN);
-	if (err != 0) {
-		close(c->listener.fd);
-		unlink(c->path);
-	}
-	return err;
+	if (err == 0)
+		return 0;
+	close(c->listener.fd);
+	unlink(c->path);
+	return why_set(
+		why, err, "cannot listen on --control-socket %s: %s", c->path, strerror(-err));
 }
 
 int control_create(struct events *ev, const char *path, control_fn *fn, void *arg,
