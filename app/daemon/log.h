@@ -39,7 +39,7 @@ bool log_limit_pass(struct log_limit *limit);
 
 /**
  * Send the log to stderr. 'level' (RTE_LOG_ERR to RTE_LOG_DEBUG) is what the daemon logs; DPDK's
- * libraries log warnings and worse, and at debug what they have.
+ * libraries log errors, and at debug what they have.
  * Context: MAIN, once before and once after rte_eal_init(), which resets levels.
  */
 void log_setup(int level);
