@@ -81,7 +81,7 @@ static int start_guests(struct daemon *d, struct why *why)
 	int err = guests_create(&cfg, &d->guests);
 
 	if (err != 0)
-		return why_set(why, err, "no memory for the guests");
+		return why_set(why, err, "cannot set up the guests: %s", strerror(-err));
 	raise_fd_limit(d->specs.n);
 	err = guests_check(d->guests, d->specs.all, d->specs.n, why);
 	if (err == 0)

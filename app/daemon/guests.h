@@ -28,7 +28,7 @@ struct guests_config {
 	unsigned room; /* guests that the EAL's heap was made for; 0: not known */
 };
 
-/** @return 0 or -ENOMEM */
+/** @return 0; -ENOMEM, or as session_init() */
 int guests_create(const struct guests_config *cfg, struct guests **guests);
 
 /** Remove all, and free. NULL is fine. */

@@ -269,6 +269,8 @@ int service_start(struct service *s, const struct eal *eal, struct why *why)
 		err = feeder_start(s->lines[i].feeder);
 	if (err == 0)
 		err = start_workers(s);
+	if (err == -EILSEQ)
+		return why_set(why, err, "cannot start: a DRBG failed its self-test, see above");
 	return err == 0 ? 0 : why_set(why, err, "cannot start: %s", strerror(-err));
 }
 
