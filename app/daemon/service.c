@@ -38,7 +38,6 @@ struct line {
 
 struct service {
 	const struct options *opt;
-	unsigned n_intakes; /* of each line */
 	unsigned n_lines;
 	struct line lines[OPTIONS_LCORES_MAX]; /* lcore i is on line i % n_lines */
 	size_t piece_bytes;		       /* of one source, in a seed */
@@ -55,12 +54,12 @@ struct service {
 	uint64_t reseeded_s;		 /* when a reseed was last due */
 };
 
-static int open_line(struct service *s, struct line *line, struct why *why)
+/* One more. */
+static int open_line(struct service *s, struct why *why)
 {
+	struct line *line = &s->lines[s->n_lines++];
 	const struct options *opt = s->opt;
 
-	s->n_lines++;
-	s->n_intakes = opt->n_sources;
 	for (unsigned i = 0; i < opt->n_sources; i++) {
 		int err = intake_open(&line->intakes[i], opt->sources[i], opt->source_entropy);
 
@@ -78,15 +77,15 @@ static int open_sources(struct service *s, struct why *why)
 	const struct intake *intakes = s->lines[0].intakes;
 	const struct options *opt = s->opt;
 	double least_entropy = 8;
-	int err = open_line(s, &s->lines[0], why);
+	int err = open_line(s, why);
 
 	if (err != 0)
 		return err;
-	for (unsigned i = 0; i < s->n_intakes; i++)
+	for (unsigned i = 0; i < opt->n_sources; i++)
 		if (intakes[i].entropy_bits < least_entropy)
 			least_entropy = intakes[i].entropy_bits;
 	s->piece_bytes = (size_t)ceil(SEED_ENTROPY_BITS / least_entropy);
-	s->seed_bytes = s->piece_bytes * (opt->source_mix ? s->n_intakes : 1);
+	s->seed_bytes = s->piece_bytes * (opt->source_mix ? opt->n_sources : 1);
 	if (opt->drbg && s->seed_bytes > ENTROPY_SEED_BYTES_MAX)
 		return why_set(why, -EINVAL,
 			"with %.2f bits of entropy in a byte a seed has %zu bytes, more than %d: "
@@ -118,7 +117,7 @@ void service_close(struct service *s)
 	if (s == NULL)
 		return;
 	for (unsigned i = 0; i < s->n_lines; i++)
-		for (unsigned j = 0; j < s->n_intakes; j++)
+		for (unsigned j = 0; j < s->opt->n_sources; j++)
 			intake_close(&s->lines[i].intakes[j]);
 	free(s);
 }
@@ -194,7 +193,7 @@ static bool lcores_draw(const struct service *s)
 {
 	bool door = false;
 
-	for (unsigned i = 0; i < s->n_intakes; i++)
+	for (unsigned i = 0; i < s->opt->n_sources; i++)
 		door |= s->lines[0].intakes[i].source.door != NULL;
 	return door && !s->opt->drbg;
 }
@@ -209,7 +208,7 @@ static unsigned feeders_wanted(const struct service *s, const struct eal *eal)
 
 	if (s->opt->drbg || lcores_draw(s))
 		return 1; /* seeds are few; or it has nothing to do */
-	for (unsigned i = 0; i < s->n_intakes; i++)
+	for (unsigned i = 0; i < s->opt->n_sources; i++)
 		if (!s->lines[0].intakes[i].source.is_kernel)
 			return 1;
 	return n_cpus < eal->n_polling ? n_cpus : eal->n_polling;
@@ -222,7 +221,7 @@ static int create_feeders(
 	int err = 0;
 
 	while (s->n_lines < n && err == 0)
-		err = open_line(s, &s->lines[s->n_lines], why);
+		err = open_line(s, why);
 	if (err != 0)
 		return err;
 	for (unsigned i = 0; i < n && err == 0; i++) {
@@ -248,7 +247,7 @@ int service_start(struct service *s, const struct eal *eal, struct why *why)
 {
 	const struct options *opt = s->opt;
 	struct feeder_config feeder = {
-		.n_intakes = s->n_intakes,
+		.n_intakes = opt->n_sources,
 		.ring_bytes = opt->drbg ? SEED_RING_BYTES : BYTES_RING_BYTES,
 		/* Two seeds and no more: old ones are worth less. */
 		.keep_bytes =
@@ -304,11 +303,6 @@ const struct workers *service_workers(const struct service *s)
 uint64_t service_epoch_ns(const struct service *s)
 {
 	return s->epoch_ns;
-}
-
-unsigned service_n_sources(const struct service *s)
-{
-	return s->n_intakes;
 }
 
 void service_source(const struct service *s, unsigned i, struct intake_stats *sum)

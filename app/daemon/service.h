@@ -44,9 +44,6 @@ const struct workers *service_workers(const struct service *s);
 /** When the first period of the budget starts. */
 uint64_t service_epoch_ns(const struct service *s);
 
-/** How many sources there are, in the order of preference. */
-unsigned service_n_sources(const struct service *s);
-
 /**
  * What is known of source number 'i', by all that read it: the sum of their counters, and the state
  * of the one that is worst. Context: any thread.

@@ -254,7 +254,7 @@ json_t *report_status(const struct daemon *d)
 		{"draining", json_boolean(d->draining)},
 		{"budget", report_budget(d)},
 		{"source-mode", text(report_source_mode(d))},
-		{"sources", list(d, service_n_sources(d->service), report_source)},
+		{"sources", list(d, d->opt.n_sources, report_source)},
 		{"lcores", list(d, service_workers(d->service)->n, report_lcore)},
 		{"log-level", text(log_level_name(d->opt.log_level))},
 		{"sandbox", list(d, SANDBOX_PARTS, report_sandbox_part)},

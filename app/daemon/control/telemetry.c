@@ -179,7 +179,7 @@ static int tell_source(const struct daemon *d, const char *params, struct rte_te
 {
 	json_t *all = json_pack("{s:s}", "mode", report_source_mode(d));
 
-	for (unsigned i = 0; i < service_n_sources(d->service); i++)
+	for (unsigned i = 0; i < d->opt.n_sources; i++)
 		all = with_numbered(all, i, report_source(d, i));
 	return answer(t, all);
 }
