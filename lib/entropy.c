@@ -17,9 +17,8 @@ int entropy_init(struct entropy *e, const struct entropy_config *cfg)
 {
 	memset(e, 0, sizeof(*e));
 	e->cfg = *cfg;
-	e->is_drbg = cfg->keystream != NULL;
 	e->serving = cfg->ring;
-	if (!e->is_drbg)
+	if (!entropy_is_drbg(e))
 		return 0;
 	if (cfg->seed_bytes < DRBG_ENTROPY_BYTES_MIN || cfg->seed_bytes > ENTROPY_SEED_BYTES_MAX)
 		return -EINVAL;
@@ -28,7 +27,7 @@ int entropy_init(struct entropy *e, const struct entropy_config *cfg)
 
 void entropy_fini(struct entropy *e)
 {
-	if (e->is_drbg)
+	if (entropy_is_drbg(e))
 		drbg_uninstantiate(&e->drbg);
 	explicit_bzero(e, sizeof(*e));
 }
@@ -107,7 +106,7 @@ size_t entropy_own_avail(struct entropy *e, size_t want_bytes)
 
 bool entropy_is_dry(struct entropy *e)
 {
-	if (e->is_drbg)
+	if (entropy_is_drbg(e))
 		return entropy_drbg_avail(e, 1) == 0;
 	return byte_ring_is_dry(e->cfg.ring);
 }
@@ -184,7 +183,7 @@ static int fill_directly(struct entropy *e, const struct iovec *segs, unsigned n
 
 int entropy_fill(struct entropy *e, const struct iovec *segs, unsigned n_segs, size_t len_bytes)
 {
-	if (!e->is_drbg) {
+	if (!entropy_is_drbg(e)) {
 		for (unsigned i = 0; i < n_segs; i++)
 			byte_ring_read(e->serving, segs[i].iov_base, segs[i].iov_len);
 		byte_ring_release(e->serving);

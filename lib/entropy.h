@@ -67,7 +67,6 @@ struct entropy_stats {
 
 struct entropy {
 	struct entropy_config cfg;
-	bool is_drbg;
 	struct byte_ring *serving; /* passthrough: where the bytes at hand are */
 	bool reseed_wanted, reseed_due;
 	struct entropy_stats stats;
@@ -93,6 +92,12 @@ void entropy_fini(struct entropy *e);
  */
 void entropy_want_reseed(struct entropy *e, bool due);
 
+/** Or does it give the source's own bytes? */
+static inline bool entropy_is_drbg(const struct entropy *e)
+{
+	return e->cfg.keystream != NULL;
+}
+
 /** entropy_avail() of a DRBG: seeds it when that is due. */
 size_t entropy_drbg_avail(struct entropy *e, size_t want_bytes);
 
@@ -106,7 +111,7 @@ size_t entropy_own_avail(struct entropy *e, size_t want_bytes);
  */
 static inline size_t entropy_avail(struct entropy *e, size_t want_bytes)
 {
-	if (e->is_drbg)
+	if (entropy_is_drbg(e))
 		return entropy_drbg_avail(e, want_bytes);
 	if (e->cfg.refill != NULL)
 		return entropy_own_avail(e, want_bytes);

@@ -100,7 +100,7 @@ static bool wants_bytes(const struct worker *w)
 {
 	const struct entropy *e = &w->entropy;
 
-	return is_starved(w) || (e->is_drbg && (e->reseed_wanted || e->reseed_due));
+	return is_starved(w) || (entropy_is_drbg(e) && (e->reseed_wanted || e->reseed_due));
 }
 
 /* Bytes for those who wait for them; or none are to come, and what was begun is to be ended. A seed

@@ -100,7 +100,7 @@ static void do_asked(struct worker *w)
 {
 	uint32_t asked = __atomic_exchange_n(&w->asked, 0, __ATOMIC_ACQ_REL);
 
-	if (!w->entropy.is_drbg)
+	if (!entropy_is_drbg(&w->entropy))
 		return;
 	if (asked & (ASKED_RESEED | ASKED_DUE))
 		entropy_want_reseed(&w->entropy, asked & ASKED_DUE);
