@@ -238,7 +238,7 @@ int config_read_stream(FILE *file, const char *path, struct options *opt, struct
 	return read_all(&r);
 }
 
-int config_read(const char *path, struct options *opt, struct why *why)
+static int read_file(const char *path, struct options *opt, struct why *why)
 {
 	FILE *file = fopen(path, "re");
 	int err;
@@ -256,7 +256,7 @@ enum options_result config_load(int argc, char **argv, struct options *opt, stru
 
 	options_init(opt);
 	result = options_apply(argc, argv, opt, why);
-	if (result == OPTIONS_RUN && opt->config != NULL && config_read(opt->config, opt, why) != 0)
+	if (result == OPTIONS_RUN && opt->config != NULL && read_file(opt->config, opt, why) != 0)
 		result = OPTIONS_REFUSED;
 	if (result == OPTIONS_RUN && options_check(opt, why) != 0)
 		result = OPTIONS_REFUSED;

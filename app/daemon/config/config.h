@@ -24,12 +24,10 @@
 /**
  * Read a file into options, but for those that were given before: the command line wins.
  *
- * @param why  names the file, the line, the section and the key of what is wrong
- * @return     0; -EINVAL for what it says; or what open(2) and read(2) say
+ * @param path  what the file is called
+ * @param why   names the file, the line, the section and the key of what is wrong
+ * @return      0; -EINVAL for what it says; or what read(2) says
  */
-int config_read(const char *path, struct options *opt, struct why *why);
-
-/** As config_read(), of a stream; 'path' is what it is called. */
 int config_read_stream(FILE *file, const char *path, struct options *opt, struct why *why);
 
 /**
