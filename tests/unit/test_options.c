@@ -270,6 +270,8 @@ static void test_control_socket(void **state)
 	assert_int_equal(o.opt.socket_count, 1);
 	o = PARSE("--control-socket", "/run/c", "-c", "2");
 	assert_refusal(&o, "--socket-count", "--socket-path");
+	o = PARSE("--control-socket", "/run/c", "--guest", "0,weight=2");
+	assert_refusal(&o, "--guest", "--socket-path");
 	o = PARSE("-s", "/a", "--control-socket", "");
 	assert_refusal(&o, "--control-socket", "empty");
 }

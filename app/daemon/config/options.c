@@ -224,7 +224,9 @@ static int check_sockets(struct options *opt, struct why *why)
 	if (opt->socket_path == NULL && opt->control_socket == NULL && opt->n_guests == 0)
 		return why_set(why, -EINVAL,
 			"--socket-path is missing: give a path such as /run/rng.sock");
-	if (opt->socket_path != NULL && opt->socket_count == 0)
+	if (opt->socket_path == NULL)
+		return 0;
+	if (opt->socket_count == 0)
 		opt->socket_count = 1;
 	for (unsigned i = 0; i < opt->n_rules; i++)
 		if (opt->rules[i].last >= opt->socket_count)

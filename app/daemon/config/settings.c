@@ -190,7 +190,7 @@ static const struct setting rows[] = {
 	{"burst-once", BYTES(burst_once, 0, INT64_MAX), .live = true, .takes = "BYTES", .help =
 		"what a guest may have beyond its share, one time (0)"},
 	{"guest", .set = settings_rule, .print = settings_print_rules, .several = true, .live = true,
-		.takes = "N[-M],KEY=VALUE,...", .help =
+		.only = &with_path, .takes = "N[-M],KEY=VALUE,...", .help =
 		"other terms for these sockets, given as often as\n"
 		"needed; keys: weight (1 to 1000, 1), cap (most bytes that\n"
 		"come in a period), burst, burst-once"},
