@@ -64,6 +64,36 @@ static unsigned free_id(unsigned control, const unsigned *poll, unsigned n)
 	return id;
 }
 
+/* Can the process use that CPU, one of 'cpus' or another? The EAL would abort when it cannot. */
+static bool may_run_on(unsigned cpu, const cpu_set_t *cpus)
+{
+	cpu_set_t one;
+
+	if (CPU_ISSET(cpu, cpus))
+		return true;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	if (sched_setaffinity(0, sizeof(one), &one) != 0)
+		return false;
+	sched_setaffinity(0, sizeof(*cpus), cpus);
+	return true;
+}
+
+static int check_cpu(unsigned cpu, const cpu_set_t *cpus, struct why *why)
+{
+	if (cpu >= RTE_MAX_LCORE)
+		return why_set(why, -EINVAL,
+			"CPU %u has no lcore in this DPDK (at most %d): give EAL options such as "
+			"--lcores 0@0,1@%u before --",
+			cpu, RTE_MAX_LCORE - 1, cpu);
+	if (!may_run_on(cpu, cpus))
+		return why_set(why, -EINVAL,
+			"CPU %u of --lcores is not there, or not for this process: choose of those "
+			"that it may use (Cpus_allowed_list in /proc/PID/status)",
+			cpu);
+	return 0;
+}
+
 /*
  * Write "CONTROL@CPU,POLL@CPU,..." to 'lcores'. An lcore has the number of its CPU, but for the one
  * that shares the control CPU.
@@ -73,7 +103,7 @@ static int place_lcores(const struct options *opt, const cpu_set_t *cpus, char *
 {
 	unsigned poll[OPTIONS_LCORES_MAX], n = opt->n_lcores;
 	size_t len;
-	int control;
+	int control, err = 0;
 
 	memcpy(poll, opt->lcores, n * sizeof(poll[0]));
 	if (n == 0)
@@ -81,16 +111,10 @@ static int place_lcores(const struct options *opt, const cpu_set_t *cpus, char *
 	control = first_cpu_not_in(cpus, poll, n);
 	if (control < 0)
 		control = (int)poll[0];
-	for (unsigned i = 0; i <= n; i++) {
-		unsigned cpu = i < n ? poll[i] : (unsigned)control;
-
-		if (cpu < RTE_MAX_LCORE)
-			continue;
-		return why_set(why, -EINVAL,
-			"CPU %u has no lcore in this DPDK (at most %d): give EAL options such as "
-			"--lcores 0@0,1@%u before --",
-			cpu, RTE_MAX_LCORE - 1, cpu);
-	}
+	for (unsigned i = 0; i <= n && err == 0; i++)
+		err = check_cpu(i < n ? poll[i] : (unsigned)control, cpus, why);
+	if (err != 0)
+		return err;
 
 	*main_id = control;
 	len = (size_t)snprintf(lcores, EAL_LCORES_SZ, "%d@%d", control, control);

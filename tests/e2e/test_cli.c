@@ -480,6 +480,22 @@ static void test_no_eal(void **state)
 	assert_false(exists(fx->daemon.socket[0]));
 }
 
+/* A CPU that there is not, or not for this process, is named. */
+static void test_no_cpu(void **state)
+{
+	struct fixture *fx = *state;
+
+	if (sysconf(_SC_NPROCESSORS_CONF) > 127) {
+		print_message("# there is a CPU 127 here\n");
+		skip();
+	}
+	daemon_run(
+		&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, "--lcores", "0,127", NULL});
+	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+	assert_true(daemon_said(&fx->daemon, "dpdk-vhost-rng: CPU 127 of --lcores"));
+	assert_false(exists(fx->daemon.socket[0]));
+}
+
 #define CLI_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -491,6 +507,7 @@ int main(void)
 		CLI_TEST(test_values),
 		CLI_TEST(test_command_lines),
 		CLI_TEST(test_no_eal),
+		CLI_TEST(test_no_cpu),
 		CLI_TEST(test_socket_mode),
 		CLI_TEST(test_stale_sockets_are_replaced),
 		CLI_TEST(test_live_socket_is_left_alone),
