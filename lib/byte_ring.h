@@ -49,6 +49,7 @@ int byte_ring_init(struct byte_ring *r, uint8_t *data, size_t capacity);
  * Where the producer may write, behind 'skip_bytes' bytes that it has written and not yet handed
  * over. Context: producer.
  *
+ * @param skip_bytes  at most the room that there is
  * @param room_bytes  contiguous bytes there, 0 when the ring is full
  */
 uint8_t *byte_ring_room(struct byte_ring *r, size_t skip_bytes, size_t *room_bytes);

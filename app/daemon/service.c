@@ -250,8 +250,7 @@ int service_start(struct service *s, const struct eal *eal, struct why *why)
 		.n_intakes = opt->n_sources,
 		.ring_bytes = opt->drbg ? SEED_RING_BYTES : BYTES_RING_BYTES,
 		/* Two seeds and no more: old ones are worth less. */
-		.keep_bytes =
-			opt->drbg ? 2 * s->seed_bytes : BYTES_RING_BYTES - HEALTH_STARTUP_SAMPLES,
+		.keep_bytes = opt->drbg ? 2 * s->seed_bytes : BYTES_RING_BYTES,
 		.patient = opt->drbg,
 		.woken = opt->idle.policy == IDLE_ADAPTIVE,
 		.mix_bytes = opt->source_mix ? s->piece_bytes : 0,

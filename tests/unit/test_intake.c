@@ -130,6 +130,56 @@ static void test_start_up_with_a_full_ring(void **state)
 	intake_close(&fx.in);
 }
 
+/* What is held back finds no room: nothing happens until it does, and no byte is lost. */
+static void test_held_back_with_a_full_ring(void **state)
+{
+	static uint8_t got[RING_BYTES];
+
+	for (unsigned room = 0; room <= 2; room++) {
+		struct fixture fx;
+
+		unlink("h");
+		put_sound("h", HEALTH_STARTUP_SAMPLES - 3);
+		put("h", "\1\7\7", 3);
+		open_intake(&fx, "h");
+		assert_int_equal(feed(&fx), INTAKE_OK);
+		assert_int_equal(fx.in.run_bytes, 2);
+		put("h", "\2\3", 2);
+		byte_ring_produce(
+			&fx.ring, RING_BYTES - byte_ring_avail(&fx.ring, SIZE_MAX) - room);
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(feed(&fx), INTAKE_OK);
+		assert_int_equal(drain(&fx, got, sizeof(got)), RING_BYTES - room);
+		assert_int_equal(feed(&fx), INTAKE_OK);
+		assert_int_equal(feed(&fx), INTAKE_ENDED);
+		assert_int_equal(drain(&fx, got, sizeof(got)), 4);
+		assert_memory_equal(got, "\7\7\2\3", 4);
+		intake_close(&fx.in);
+	}
+}
+
+/* One that was out and is well again is noticed, though nobody needs what it gives. */
+static void test_comes_back_with_a_full_ring(void **state)
+{
+	static uint8_t got[RING_BYTES];
+	struct fixture fx;
+
+	put_sound("b", 2 * HEALTH_STARTUP_SAMPLES);
+	open_intake(&fx, "b");
+	assert_int_equal(feed(&fx), INTAKE_OK);
+	assert_int_equal(feed(&fx), INTAKE_OK);
+	assert_int_equal(feed(&fx), INTAKE_ENDED);
+	byte_ring_produce(&fx.ring, RING_BYTES - byte_ring_avail(&fx.ring, SIZE_MAX));
+	put_sound("b", HEALTH_STARTUP_SAMPLES + 10);
+	assert_int_equal(feed(&fx), INTAKE_OK);
+	assert_int_equal(fx.in.stats.bytes, 2 * HEALTH_STARTUP_SAMPLES);
+	assert_int_equal(drain(&fx, got, sizeof(got)), RING_BYTES);
+	assert_int_equal(feed(&fx), INTAKE_OK);
+	assert_int_equal(feed(&fx), INTAKE_ENDED);
+	assert_int_equal(drain(&fx, got, sizeof(got)), 10);
+	intake_close(&fx.in);
+}
+
 static void test_fails_at_start(void **state)
 {
 	struct fixture fx;
@@ -279,6 +329,8 @@ int main(void)
 		directory_test(test_entropy_of_the_kind),
 		directory_test(test_start_up),
 		directory_test(test_start_up_with_a_full_ring),
+		directory_test(test_held_back_with_a_full_ring),
+		directory_test(test_comes_back_with_a_full_ring),
 		directory_test(test_fails_at_start),
 		directory_test(test_turns_to_zeros),
 		directory_test(test_run_is_held_back),

@@ -10,6 +10,9 @@
 #define DRAW_BYTES_MIN 256
 #define DRAW_BYTES_MAX 16384
 
+/* With less room in the ring none are: small draws cost like large ones. */
+#define DRAW_ROOM_BYTES 1024
+
 /* The intake holds back the run of equal bytes that a read ends with: two bytes, seldom more. */
 #define HELD_BACK_BYTES 4
 
@@ -69,9 +72,7 @@ void tap_refill(void *tap, size_t want_bytes)
 	struct tap *t = tap;
 	uint64_t now;
 
-	/* Nearly full it is fed no more: small draws cost like large ones, and what the intake held
-	 * back wants room. */
-	if (RING_BYTES - byte_ring_fill(&t->ring) < HEALTH_STARTUP_SAMPLES ||
+	if (RING_BYTES - byte_ring_fill(&t->ring) < DRAW_ROOM_BYTES ||
 		!__atomic_load_n(t->kernel_serves, __ATOMIC_RELAXED))
 		return;
 	now = clock_now_ns();

@@ -220,7 +220,7 @@ static void feed(struct feeder *f)
 
 	if (lane == NULL) {
 		/* While lcores draw for themselves the rings stay full, and nobody else would
-		 * notice. A start-up test needs no room. */
+		 * notice. */
 		if (f->kernel_serves)
 			lineup_look(&f->lineup, &f->lanes[0].ring, now);
 		tell_whether_kernel_serves(f);

@@ -25,7 +25,7 @@ struct feeder_config {
 	unsigned n_intakes;
 	unsigned n_rings;      /* one for each lcore */
 	size_t ring_bytes;     /* a power of two */
-	size_t keep_bytes;     /* to read ahead; a start-up test's bytes less than ring_bytes */
+	size_t keep_bytes;     /* to read ahead, at most ring_bytes */
 	bool patient;	       /* rings are emptied slowly: full ones may be left alone longer */
 	bool woken;	       /* lcores ring feeder_bell(): they may be left alone till then */
 	size_t mix_bytes;      /* of each source, in a mix; 0: no mix */

@@ -73,9 +73,14 @@ static enum intake_state enter(struct intake *in, enum intake_state state, uint6
 	return state;
 }
 
+static size_t room_of(const struct byte_ring *ring)
+{
+	return ring->capacity - byte_ring_fill(ring);
+}
+
 /*
- * Fill the room behind the ring's head: with the run that was held back, or with zeros to wipe what
- * the consumer was not shown.
+ * Fill the room behind the ring's head, which has so much: with the run that was held back, or with
+ * zeros to wipe what the consumer was not shown.
  */
 static void fill(struct byte_ring *ring, uint8_t value, size_t len_bytes)
 {
@@ -170,7 +175,7 @@ static enum intake_state start_up(struct intake *in, struct byte_ring *ring, uin
 
 	/* A source that comes back is tested with a full ring, too: nobody needs these bytes then.
 	 */
-	if (ring->capacity - byte_ring_fill(ring) < HEALTH_STARTUP_SAMPLES) {
+	if (room_of(ring) < HEALTH_STARTUP_SAMPLES) {
 		explicit_bzero(in->staging, in->staged);
 		in->staged = 0;
 		return enter(in, INTAKE_OK, now_ns);
@@ -195,10 +200,15 @@ enum intake_state intake_feed(
 	uint8_t *at;
 
 	intake_follow(in, now_ns);
+	held = in->run_bytes;
+	if (in->health.samples >= HEALTH_STARTUP_SAMPLES && room_of(ring) <= held) {
+		if (in->state == INTAKE_OK)
+			return INTAKE_OK;
+		start_anew(in);
+	}
 	if (in->health.samples < HEALTH_STARTUP_SAMPLES)
 		return start_up(in, ring, now_ns);
 
-	held = in->run_bytes;
 	fill(ring, in->run_value, held);
 	at = byte_ring_room(ring, held, &room);
 	state = source_read(&in->source, at, room < max_bytes ? room : max_bytes, &got);

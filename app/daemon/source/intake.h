@@ -77,9 +77,11 @@ int intake_open(struct intake *in, const char *path, double entropy_bits);
 void intake_close(struct intake *in);
 
 /**
- * Read once, test, and give on to a ring that has room.
+ * Read once, test, and give on to a ring.
  *
- * @param ring       with room for HEALTH_STARTUP_SAMPLES bytes
+ * One that has no room for more than what is held back gets nothing: a source that is well is not
+ * read then, of another what it begins with is read as at first, tested, and dropped.
+ *
  * @param max_bytes  of one read; a little more may be given on, that was held back
  * Wants in->retry_ns <= now_ns, and sets it.
  */

@@ -57,7 +57,7 @@ bool lineup_feed(struct lineup *l, struct byte_ring *ring, size_t max_bytes, uin
  * While nobody wants bytes: does the source that serves name another file, or is one that comes
  * before it well again?
  *
- * @param ring  with room for HEALTH_STARTUP_SAMPLES bytes, which such a source gives
+ * @param ring  for what such a source gives, if it has room
  */
 void lineup_look(struct lineup *l, struct byte_ring *ring, uint64_t now_ns);
 
