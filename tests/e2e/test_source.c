@@ -6,6 +6,7 @@
 #include "daemon.h"
 #include "guest.h"
 #include "stream.h"
+#include "threads.h"
 #include "util.h"
 
 #include <fcntl.h>
@@ -296,6 +297,30 @@ static void test_link_is_switched(void **state)
 	}
 }
 
+/* Where the first source is always a moment late, the next one is not asked: the feeder sleeps. */
+static void test_slow_first_source(void **state)
+{
+	struct fixture *fx = *state;
+	const char *fifo = fx->daemon.source;
+	uint64_t before_ns, took_ns;
+	pid_t feeder;
+	int fd;
+
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	fd = open(fifo, O_RDWR | O_CLOEXEC); /* Linux does not wait for a reader then */
+	write_stream(fd, 0, 2 * BUF_BYTES);
+	daemon_start(&fx->daemon, 1, (const char *[]){"-f", fifo, "-f", "/dev/urandom", NULL});
+	feeder = thread_find(&fx->daemon, "vrng-feeder-");
+	before_ns = thread_cpu_ns(&fx->daemon, feeder);
+	for (unsigned i = 2; i < 7; i++) {
+		write_stream(fd, i * BUF_BYTES, BUF_BYTES);
+		sleep_ms(200);
+	}
+	took_ns = thread_cpu_ns(&fx->daemon, feeder) - before_ns;
+	close(fd);
+	assert_in_range(took_ns, 0, 100000000);
+}
+
 /* What can't be a source is refused at the start, and the message names it. */
 static void test_refused_sources(void **state)
 {
@@ -334,6 +359,7 @@ int main(void)
 		SOURCE_TEST(test_fifo),
 		SOURCE_TEST(test_blocking_source_blocks_nobody),
 		SOURCE_TEST(test_link_is_switched),
+		SOURCE_TEST(test_slow_first_source),
 		SOURCE_TEST(test_refused_sources),
 	};
 

@@ -151,26 +151,16 @@ static void set_dry(struct feeder *f, bool dry)
 	}
 }
 
-/* Sleep so long, or until the bell rings, or, if 'sources', one that can be waited for has
- * something. */
-static void nap(struct feeder *f, uint64_t ns, bool sources)
+/* Sleep so long, or until the bell rings, for which fds[0] is, or one of the others has something.
+ */
+static void nap(struct feeder *f, uint64_t ns, struct pollfd *fds, unsigned n)
 {
 	struct timespec ts = {
 		.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
-	struct pollfd fds[1 + INTAKES_MAX] = {{.fd = f->bell.fd, .events = POLLIN}};
-	unsigned n = f->cfg.n_intakes;
 
-	for (unsigned i = 0; i < n; i++) {
-		const struct intake *in = &f->cfg.intakes[i];
-		bool wait = sources && in->state == INTAKE_NOT_YET && in->source.pollable;
-
-		fds[1 + i] = (struct pollfd){.fd = wait ? in->source.fd : -1, .events = POLLIN};
-	}
-	ppoll(fds, 1 + n, &ts, NULL);
+	fds[0] = (struct pollfd){.fd = f->bell.fd, .events = POLLIN};
+	ppoll(fds, n, &ts, NULL);
 	bell_disarm(&f->bell, fds[0].revents != 0);
-	for (unsigned i = 0; i < n; i++)
-		if (fds[1 + i].revents != 0)
-			f->cfg.intakes[i].retry_ns = 0;
 }
 
 /* Lcores that draw from the kernel's generator themselves want to know whether it serves. */
@@ -185,6 +175,7 @@ static void tell_whether_kernel_serves(struct feeder *f)
 static void nap_full(struct feeder *f)
 {
 	uint64_t max_ns = f->cfg.patient || f->kernel_serves ? LONG_NAP_MAX_NS : FULL_NAP_MAX_NS;
+	struct pollfd bell;
 
 	if (f->cfg.woken)
 		max_ns = WOKEN_NAP_MAX_NS;
@@ -192,23 +183,20 @@ static void nap_full(struct feeder *f)
 	if (f->nap_ns > max_ns)
 		f->nap_ns = max_ns;
 	bell_arm(&f->bell, BELL_BYTES);
-	nap(f, neediest(f) == NULL ? f->nap_ns : 0, false);
+	nap(f, neediest(f) == NULL ? f->nap_ns : 0, &bell, 1);
 }
 
 /* No source gave anything: sleep until the first may be asked again. */
 static void nap_dry(struct feeder *f, uint64_t now)
 {
-	uint64_t until = now + DRY_NAP_MAX_NS;
+	struct pollfd fds[1 + INTAKES_MAX];
+	uint64_t until = lineup_wait(&f->lineup, now, &fds[1]);
 
 	set_dry(f, true);
-	for (unsigned i = 0; i < f->cfg.n_intakes; i++) {
-		const struct intake *in = &f->cfg.intakes[i];
-		bool polled = in->state == INTAKE_NOT_YET && in->source.pollable;
-
-		if (!polled && in->retry_ns < until)
-			until = in->retry_ns;
-	}
-	nap(f, until > now ? until - now : 0, true);
+	if (until > now + DRY_NAP_MAX_NS)
+		until = now + DRY_NAP_MAX_NS;
+	nap(f, until > now ? until - now : 0, fds, 1 + f->cfg.n_intakes);
+	lineup_wake(&f->lineup, &fds[1]);
 }
 
 /* Feed the neediest ring once, or sleep. */

@@ -237,3 +237,15 @@ bool intake_is_out(const struct intake *in, uint64_t now_ns)
 		return true;
 	}
 }
+
+bool intake_is_polled(const struct intake *in)
+{
+	return in->state == INTAKE_NOT_YET && in->source.pollable;
+}
+
+uint64_t intake_wake_ns(const struct intake *in, uint64_t now_ns)
+{
+	if (!intake_is_polled(in))
+		return in->retry_ns;
+	return intake_is_out(in, now_ns) ? UINT64_MAX : in->since_ns + SILENCE_NS;
+}

@@ -96,4 +96,10 @@ void intake_follow(struct intake *in, uint64_t now_ns);
 /** Has it been without bytes for so long that another source should serve? */
 bool intake_is_out(const struct intake *in, uint64_t now_ns);
 
+/** Has it nothing now, and does poll(2) tell when it has? */
+bool intake_is_polled(const struct intake *in);
+
+/** When it is to be looked at again, unless poll(2) tells before; UINT64_MAX: when that does. */
+uint64_t intake_wake_ns(const struct intake *in, uint64_t now_ns);
+
 #endif

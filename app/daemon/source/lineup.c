@@ -127,17 +127,21 @@ static bool feed_first(
 	return progress;
 }
 
+/* In a mix: has it given its part of the next seed? */
+static bool has_piece(const struct lineup *l, unsigned index)
+{
+	return l->piece_bytes > 0 && byte_ring_fill(&l->pieces[index]) >= l->piece_bytes;
+}
+
 /* Has every source that is well given a piece to its ring, and at least one? */
 static bool mix_is_ready(struct lineup *l, uint64_t now_ns, bool *progress)
 {
 	bool any = false, all = true;
 
 	for (unsigned i = 0; i < l->n_intakes; i++) {
-		struct byte_ring *ring = &l->pieces[i];
-
-		if (byte_ring_fill(ring) < l->piece_bytes)
-			*progress |= feed_one(l, i, ring, MIX_READ_BYTES, now_ns);
-		if (byte_ring_fill(ring) >= l->piece_bytes)
+		if (!has_piece(l, i))
+			*progress |= feed_one(l, i, &l->pieces[i], MIX_READ_BYTES, now_ns);
+		if (has_piece(l, i))
 			any = true;
 		else if (!intake_is_out(&l->intakes[i], now_ns))
 			all = false;
@@ -174,10 +178,8 @@ static bool feed_mix(struct lineup *l, struct byte_ring *ring, uint64_t now_ns)
 	if (!mix_is_ready(l, now_ns, &progress))
 		return progress;
 	for (unsigned from = 0; given < n && from < 2 * n; from++) {
-		struct byte_ring *source = &l->pieces[from % n];
-
-		if (byte_ring_fill(source) >= l->piece_bytes) {
-			move_piece(source, ring, l->piece_bytes);
+		if (has_piece(l, from % n)) {
+			move_piece(&l->pieces[from % n], ring, l->piece_bytes);
 			given++;
 		}
 	}
@@ -189,6 +191,32 @@ bool lineup_feed(struct lineup *l, struct byte_ring *ring, size_t max_bytes, uin
 	if (l->piece_bytes > 0)
 		return feed_mix(l, ring, now_ns);
 	return feed_first(l, l->n_intakes, ring, max_bytes, now_ns);
+}
+
+uint64_t lineup_wait(const struct lineup *l, uint64_t now_ns, struct pollfd *fds)
+{
+	uint64_t until_ns = UINT64_MAX;
+	bool wanted = true;
+
+	for (unsigned i = 0; i < l->n_intakes; i++) {
+		const struct intake *in = &l->intakes[i];
+		bool asked = wanted && !has_piece(l, i);
+
+		fds[i] = (struct pollfd){
+			.fd = asked && intake_is_polled(in) ? in->source.fd : -1, .events = POLLIN};
+		if (asked && intake_wake_ns(in, now_ns) < until_ns)
+			until_ns = intake_wake_ns(in, now_ns);
+		/* Those behind one that is a moment late are not asked: see feed_first(). */
+		wanted = l->piece_bytes > 0 || (wanted && intake_is_out(in, now_ns));
+	}
+	return until_ns;
+}
+
+void lineup_wake(struct lineup *l, const struct pollfd *fds)
+{
+	for (unsigned i = 0; i < l->n_intakes; i++)
+		if (fds[i].revents != 0)
+			l->intakes[i].retry_ns = 0;
 }
 
 void lineup_look(struct lineup *l, struct byte_ring *ring, uint64_t now_ns)

@@ -16,6 +16,8 @@
 #include "log.h"
 #include "source/intake.h"
 
+#include <poll.h>
+
 struct lineup {
 	struct intake *intakes;
 	unsigned n_intakes;
@@ -52,6 +54,16 @@ void lineup_init(struct lineup *l, struct intake *intakes, unsigned n_intakes, s
  * @return           false: no source gave anything, and it is time to wait
  */
 bool lineup_feed(struct lineup *l, struct byte_ring *ring, size_t max_bytes, uint64_t now_ns);
+
+/**
+ * When lineup_feed() has given nothing: until when to leave the sources alone.
+ *
+ * @param fds  one for each source: what poll(2) is to wait for meanwhile; fd -1: nothing
+ */
+uint64_t lineup_wait(const struct lineup *l, uint64_t now_ns, struct pollfd *fds);
+
+/** What poll(2) said of them: those that have something are asked at once. */
+void lineup_wake(struct lineup *l, const struct pollfd *fds);
 
 /**
  * While nobody wants bytes: does the source that serves name another file, or is one that comes
