@@ -271,7 +271,14 @@ static void test_another_file_starts_anew(void **state)
 	drain(&fx, got, sizeof(got));
 }
 
-/* Each failure doubles the time to the next try, and a minute of good bytes forgives. */
+/* A link names something else from now on. */
+static void replace(const char *link, const char *target)
+{
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink(target, link), 0);
+}
+
+/* Each failure doubles the time to the next try, and a minute without one forgives. */
 static void test_hysteresis(void **state)
 {
 	static uint8_t got[RING_BYTES];
@@ -284,17 +291,47 @@ static void test_hysteresis(void **state)
 		assert_int_equal(fx.in.retry_ns - fx.now_ns, (s < 60 ? s : 60) * SECOND);
 		fx.now_ns = fx.in.retry_ns;
 	}
-	assert_int_equal(unlink("h"), 0);
-	assert_int_equal(symlink("/dev/urandom", "h"), 0);
+	replace("h", "/dev/urandom");
 	for (unsigned s = 0; s < 59; s++) {
 		assert_int_equal(feed(&fx), INTAKE_OK);
 		drain(&fx, got, sizeof(got));
 		fx.now_ns += SECOND;
 	}
-	assert_int_equal(fx.in.backoff_ns, 60 * SECOND);
-	fx.now_ns += 2 * SECOND;
-	assert_int_equal(feed(&fx), INTAKE_OK);
-	assert_int_equal(fx.in.backoff_ns, 0);
+	replace("h", "/dev/zero");
+	assert_int_equal(feed(&fx), INTAKE_UNWELL);
+	assert_int_equal(fx.in.retry_ns - fx.now_ns, 60 * SECOND);
+	fx.now_ns = fx.in.retry_ns;
+	replace("h", "/dev/urandom");
+	for (unsigned s = 0; s < 60; s++) {
+		assert_int_equal(feed(&fx), INTAKE_OK);
+		drain(&fx, got, sizeof(got));
+		fx.now_ns += SECOND;
+	}
+	replace("h", "/dev/zero");
+	assert_int_equal(feed(&fx), INTAKE_UNWELL);
+	assert_int_equal(fx.in.retry_ns - fx.now_ns, SECOND);
+	intake_close(&fx.in);
+}
+
+/* That it gave nothing in between makes no difference. */
+static void test_hysteresis_of_a_slow_source(void **state)
+{
+	static const uint8_t zeros[100];
+	struct fixture fx;
+	int writer;
+
+	assert_int_equal(mkfifo("slow", 0600), 0);
+	open_intake(&fx, "slow");
+	for (unsigned s = 1; s <= 8; s *= 2) {
+		assert_int_equal(feed(&fx), INTAKE_ENDED);
+		writer = open("slow", O_WRONLY);
+		assert_int_equal(feed(&fx), INTAKE_NOT_YET);
+		assert_int_equal(write(writer, zeros, sizeof(zeros)), sizeof(zeros));
+		assert_int_equal(feed(&fx), INTAKE_UNWELL);
+		assert_int_equal(fx.in.retry_ns - fx.now_ns, s * SECOND);
+		fx.now_ns = fx.in.retry_ns;
+		close(writer);
+	}
 	intake_close(&fx.in);
 }
 
@@ -336,6 +373,7 @@ int main(void)
 		directory_test(test_run_is_held_back),
 		directory_test(test_another_file_starts_anew),
 		directory_test(test_hysteresis),
+		directory_test(test_hysteresis_of_a_slow_source),
 		directory_test(test_when_another_should_serve),
 	};
 

@@ -8,16 +8,16 @@
 #define MS UINT64_C(1000000)
 
 /* When to ask again, by state: the first time, and at most. It doubles in between. */
-static const struct {
+static const struct backoff {
 	uint64_t first_ns, max_ns;
-} backoff[] = {
+} backoffs[] = {
 	[INTAKE_NOT_YET] = {MS / 20, 10 * MS}, /* where poll() cannot tell when */
 	[INTAKE_ENDED] = {MS, 100 * MS},
 	[INTAKE_FAILED] = {100 * MS, 1000 * MS},
 	[INTAKE_UNWELL] = {1000 * MS, 60000 * MS}, /* hysteresis: each failure doubles it */
 };
 
-/* A source that was well for so long is trusted as at first: its back-off starts anew. */
+/* A source that has failed no test for so long is trusted as at first. */
 #define TRUST_NS (60000 * MS)
 
 /* Silence that is worth a word, and reason to turn to another source. */
@@ -49,23 +49,30 @@ void intake_close(struct intake *in)
 		source_close(&in->source);
 }
 
+/* @param last_ns  the last back-off, of whatever state; 0: there was none */
+static uint64_t next_backoff(enum intake_state state, uint64_t last_ns)
+{
+	const struct backoff *b = &backoffs[state];
+
+	if (last_ns < b->first_ns || last_ns > b->max_ns)
+		return b->first_ns;
+	return 2 * last_ns < b->max_ns ? 2 * last_ns : b->max_ns;
+}
+
 static enum intake_state enter(struct intake *in, enum intake_state state, uint64_t now_ns)
 {
 	if (state != in->state)
 		in->since_ns = now_ns;
 	if (state == INTAKE_OK || state == INTAKE_STARTING) {
-		if (in->backoff_ns != 0 && now_ns - in->since_ns >= TRUST_NS)
-			in->backoff_ns = 0;
-		in->retry_ns = 0;
+		in->backoff_ns = in->retry_ns = 0;
+	} else if (state == INTAKE_UNWELL) {
+		/* Whatever it did since the last time: see TRUST_NS. */
+		if (now_ns - in->unwell_until_ns >= TRUST_NS)
+			in->unwell_backoff_ns = 0;
+		in->unwell_backoff_ns = next_backoff(state, in->unwell_backoff_ns);
+		in->retry_ns = in->unwell_until_ns = now_ns + in->unwell_backoff_ns;
 	} else {
-		/* An unwell source that came back keeps its back-off: see TRUST_NS. */
-		if (in->backoff_ns < backoff[state].first_ns ||
-			in->backoff_ns > backoff[state].max_ns)
-			in->backoff_ns = backoff[state].first_ns;
-		else
-			in->backoff_ns *= 2;
-		if (in->backoff_ns > backoff[state].max_ns)
-			in->backoff_ns = backoff[state].max_ns;
+		in->backoff_ns = next_backoff(state, in->backoff_ns);
 		in->retry_ns = now_ns + in->backoff_ns;
 	}
 	in->state = state;

@@ -56,12 +56,14 @@ struct intake {
 	unsigned run_bytes;
 
 	enum intake_state state;
-	uint64_t since_ns; /* of 'state' */
-	uint64_t retry_ns; /* not to be read before */
-	uint64_t backoff_ns;
-	uint64_t followed_ns; /* when the path was last looked at */
-	bool stays;	      /* it does not look whether its path names another file */
-	unsigned files;	      /* opened after the first, because the path named another one */
+	uint64_t since_ns;	    /* of 'state' */
+	uint64_t retry_ns;	    /* not to be read before */
+	uint64_t backoff_ns;	    /* the last one; 0 when bytes came since */
+	uint64_t unwell_backoff_ns; /* the last one after a health test failed... */
+	uint64_t unwell_until_ns;   /* ...and when it ended */
+	uint64_t followed_ns;	    /* when the path was last looked at */
+	bool stays;		    /* it does not look whether its path names another file */
+	unsigned files;		    /* opened after the first, because the path named another one */
 	enum health_result failed_test; /* behind INTAKE_UNWELL */
 };
 

@@ -65,7 +65,7 @@ static void say_of_state(struct lineup *l, const struct intake *in)
 			"source %s failed its %s test: what was read is discarded; trying again in "
 			"%u s",
 			path, health_test_name(in->failed_test),
-			(unsigned)(in->backoff_ns / 1000000000));
+			(unsigned)(in->unwell_backoff_ns / 1000000000));
 		break;
 	}
 }
