@@ -121,9 +121,28 @@ static void test_removed_file(void **state)
 	expect(&s, "late");
 	assert_int_equal(mkdir("f", 0700), 0);
 	assert_false(source_follow(&s, false));
+	assert_int_equal(s.follow_error, EISDIR);
 	assert_int_equal(write(fd, "r", 1), 1);
 	expect(&s, "r");
 	close(fd);
+	source_close(&s);
+}
+
+/* What could not be opened has gone, and the file is back: nothing is wrong any more. */
+static void test_file_comes_back(void **state)
+{
+	struct source s;
+
+	append("f", "once");
+	open_source(&s, "f");
+	assert_int_equal(rename("f", "away"), 0);
+	assert_int_equal(mkdir("f", 0700), 0);
+	assert_false(source_follow(&s, false));
+	assert_int_equal(s.follow_error, EISDIR);
+	assert_int_equal(rmdir("f"), 0);
+	assert_int_equal(rename("away", "f"), 0);
+	assert_false(source_follow(&s, false));
+	assert_int_equal(s.follow_error, 0);
 	source_close(&s);
 }
 
@@ -253,6 +272,7 @@ int main(void)
 		directory_test(test_truncated_file_is_not_read_again),
 		directory_test(test_replaced_file),
 		directory_test(test_removed_file),
+		directory_test(test_file_comes_back),
 		directory_test(test_failed_file_is_not_read_again),
 		directory_test(test_fifo),
 		directory_test(test_replaced_by_another_kind),

@@ -108,8 +108,10 @@ bool source_follow(struct source *s, bool failed)
 
 	if (stat(s->path, &st) != 0)
 		return false; /* the open file goes on */
-	if (st.st_dev == s->dev && st.st_ino == s->ino && (!failed || s->type == S_IFREG))
+	if (st.st_dev == s->dev && st.st_ino == s->ino && (!failed || s->type == S_IFREG)) {
+		s->follow_error = 0;
 		return false;
+	}
 	s->follow_error = -source_open(&next, s->path);
 	if (s->follow_error != 0)
 		return false;
