@@ -271,6 +271,21 @@ static void test_another_file_starts_anew(void **state)
 	drain(&fx, got, sizeof(got));
 }
 
+/* A device that failed is opened again, which does not make another one of it. */
+static void test_device_is_opened_again(void **state)
+{
+	struct fixture fx;
+
+	open_intake(&fx, "/dev/urandom");
+	assert_int_equal(feed(&fx), INTAKE_OK);
+	fx.in.state = INTAKE_FAILED;
+	fx.now_ns += SECOND;
+	assert_int_equal(feed(&fx), INTAKE_OK);
+	assert_int_equal(fx.in.health.samples, HEALTH_STARTUP_SAMPLES); /* tested as at first */
+	assert_int_equal(fx.in.files, 0);
+	intake_close(&fx.in);
+}
+
 /* A link names something else from now on. */
 static void replace(const char *link, const char *target)
 {
@@ -372,6 +387,7 @@ int main(void)
 		directory_test(test_turns_to_zeros),
 		directory_test(test_run_is_held_back),
 		directory_test(test_another_file_starts_anew),
+		directory_test(test_device_is_opened_again),
 		directory_test(test_hysteresis),
 		directory_test(test_hysteresis_of_a_slow_source),
 		directory_test(test_when_another_should_serve),

@@ -112,12 +112,16 @@ static void start_anew(struct intake *in)
 
 void intake_follow(struct intake *in, uint64_t now_ns)
 {
+	struct source was;
+
 	if (in->stays || now_ns - in->followed_ns < FOLLOW_INTERVAL_NS)
 		return;
 	in->followed_ns = now_ns;
+	was = in->source;
 	if (!source_follow(&in->source, in->state == INTAKE_FAILED))
 		return;
-	in->files++;
+	if (in->source.dev != was.dev || in->source.ino != was.ino)
+		in->files++;
 	start_anew(in); /* with its own bytes alone */
 }
 

@@ -58,7 +58,7 @@ enum source_state source_read(struct source *s, void *buf, size_t len_bytes, siz
  * Open the path again if it names another file than the one that is open; or if 'failed', when that
  * one is not a regular file (a device may come back).
  *
- * @return  true when another file was opened
+ * @return  true when it was opened
  */
 bool source_follow(struct source *s, bool failed);
 
