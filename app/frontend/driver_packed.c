@@ -22,14 +22,12 @@ uint16_t driver_packed_resume_base(const struct driver *drv)
 	uint16_t pos = drv->used_next;
 
 	for (unsigned n = drv->nr_offered; n > 0; n--) {
-		const struct vring_packed_desc *d = driver_packed_at(drv, pos);
-		uint16_t flags = __atomic_load_n(&d->flags, __ATOMIC_ACQUIRE);
+		uint32_t id, len_bytes;
 
-		if ((flags & (DRIVER_DESC_F_AVAIL | DRIVER_DESC_F_USED)) !=
-				driver_packed_used(pos) ||
-			d->id >= drv->cfg.size)
+		if (driver_packed_look(drv, pos, &id, &len_bytes) != DRIVER_OK ||
+			id >= drv->cfg.size)
 			break;
-		pos = driver_packed_pos(drv, pos, drv->chains[d->id].nr_desc);
+		pos = driver_packed_pos(drv, pos, drv->chains[id].nr_desc);
 	}
 	return pos;
 }
