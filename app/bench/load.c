@@ -312,7 +312,7 @@ enum load_status load_measure(struct load *l)
 			.n = l->args->nr_periods,
 		};
 	l->recording = true;
-	from = ticks_now(&l->ticks);
+	l->recording_from = from = ticks_now(&l->ticks);
 	to = l->args->count != 0
 		     ? FOR_EVER
 		     : from + ticks_from_ns(&l->ticks, (uint64_t)(l->args->duration_s * 1e9));

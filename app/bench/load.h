@@ -5,7 +5,9 @@
  *
  * Time stamps are taken once a burst: the time of an answer is when its burst was found, the start
  * of a request is when its burst was published; in the open loop it is when the request was due,
- * so that a back-end that stalls is charged for those that it kept waiting.
+ * so that a back-end that stalls is charged for those that it kept waiting. Requests that were
+ * under way when measuring began have none: between warming up and measuring the bench looks
+ * elsewhere.
  *
  * Nothing here waits for ever: a back-end that closes a socket is noticed within about 20 ms, one
  * that leaves requests unanswered after the time limit of the configuration.
@@ -36,8 +38,9 @@ struct load {
 	unsigned nr_players;
 	struct verify *verify;
 	FILE *output;
-	bool recording;		/* latencies */
-	struct periods periods; /* length 0: none */
+	bool recording;		 /* latencies, of requests that start after... */
+	uint64_t recording_from; /* ...ticks */
+	struct periods periods;	 /* length 0: none */
 	int epoll_fd;
 	uint64_t look_next; /* ticks: when to look after sockets and time limits */
 	uint64_t timeout;   /* ticks */

@@ -55,7 +55,15 @@ static enum load_status look_into(
 	return LOAD_OK;
 }
 
-/* Count a burst. Requests that were published together have one latency. */
+/* Requests that were published together have one latency. */
+static void record(
+	const struct load *l, struct player *p, uint64_t start, unsigned together, uint64_t now)
+{
+	if (l->recording && (int64_t)(start - l->recording_from) >= 0)
+		histogram_record(p->latency, ticks_to_ns(&l->ticks, now - start), together);
+}
+
+/* Count a burst. */
 static void account(
 	struct load *l, struct player *p, const struct driver_used *used, unsigned n, uint64_t now)
 {
@@ -67,17 +75,14 @@ static void account(
 		shorts += used[i].len_bytes < p->cfg.size_bytes;
 		empties += used[i].len_bytes == 0;
 		if (used[i].cookie != start) {
-			if (l->recording)
-				histogram_record(
-					p->latency, ticks_to_ns(&l->ticks, now - start), together);
+			record(l, p, start, together, now);
 			start = used[i].cookie;
 			together = 0;
 		}
 		together++;
 		p->idle[p->nr_idle++] = (uint16_t)used[i].id;
 	}
-	if (l->recording)
-		histogram_record(p->latency, ticks_to_ns(&l->ticks, now - start), together);
+	record(l, p, start, together, now);
 	p->total.requests += n;
 	p->total.bytes += bytes;
 	p->total.shorts += shorts;

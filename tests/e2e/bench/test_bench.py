@@ -126,7 +126,8 @@ def _(env):
     total = result['total']
     assert total['measured']['requests'] > 10000
     assert total['measured']['bytes'] == 64 * total['measured']['requests']
-    assert total['latency_ns']['samples'] == total['measured']['requests']
+    # What was under way when measuring began has no latency.
+    assert total['latency_ns']['samples'] == total['measured']['requests'] - 128
 
 
 @suite.case('a word that JSON has no room for')
