@@ -6,10 +6,9 @@
  * After the answer these are errors:
  *  - an aligned word, or the last 8 bytes, of what was claimed still hold poison: chance explains
  *    it once in 2^64 words;
- *  - the first byte claimed, or the last, holds poison in 8 answers of a guest in a row (1 in
- * 2^64);
- *  - a byte between the buffers, or a descriptor, has changed: never by chance, but a stray write
- *    that happens to write what was there is not seen;
+ *  - the first byte claimed, or the last, holds poison in 8 answers of a guest in a row: 1 in 2^64;
+ *  - a byte between the buffers, or a descriptor of a split queue, has changed: never by chance. A
+ *    stray write of what was there is not seen;
  *  - no bytes at all: virtio 1.3 §5.4.6.1 wants one at least;
  *  - a block of 32 bytes, aligned in its buffer, that was seen before, for whichever guest. Two of
  *    random ones are equal once in 2^256. Of the blocks seen, the first 131072 or so and the last

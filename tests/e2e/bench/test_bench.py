@@ -182,14 +182,17 @@ def _(env):
 @suite.case('--verify finds nothing wrong with the daemon')
 def _(env):
     _, prefix, _ = env.daemon()
-    for args in (['--size', '64'], ['--size', '1'], ['--size', '17', '--depth', '7'],
-                 ['--size', '1000', '--chain', '3', '--depth', '8'],
-                 ['--size', '4Ki', '--chain', '5', '--indirect', '--depth', '32'],
-                 ['--size', '1Mi', '--event-idx', 'off', '--wait', 'block'],
-                 ['--size', '64', '--wait', 'block']):
+    for words, args in ((8, ['--size', '64']), (0, ['--size', '1']),
+                        (3, ['--size', '17', '--depth', '7']),
+                        (3 * 42, ['--size', '1000', '--chain', '3', '--depth', '8']),
+                        (5 * 103, ['--size', '4Ki', '--chain', '5', '--indirect', '--depth', '32']),
+                        (131072, ['--size', '1Mi', '--event-idx', 'off', '--wait', 'block']),
+                        (8, ['--size', '64', '--wait', 'block'])):
         result = run_json('-s', prefix + '0', '--verify', '--count', '100', '--timeout', '20',
                           *args)
         assert result['verify']['answers'] == 100, result['verify']
+        if result['total']['lifetime']['short'] == 0:
+            assert result['verify']['words'] == 100 * words, result['verify']
 
 
 @suite.case('--verify finds nothing wrong with packed queues')
