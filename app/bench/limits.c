@@ -242,9 +242,6 @@ int limits_measure(
 	*limits = (struct limits){.cpu = cpu, .source = source};
 	limits->keystream_call_bytes =
 		(uint32_t)(work < LIMITS_KEYSTREAM_MAX ? work : LIMITS_KEYSTREAM_MAX);
-	if (limits->keystream_call_bytes < size_bytes)
-		limits->keystream_call_bytes =
-			size_bytes < LIMITS_KEYSTREAM_MAX ? size_bytes : LIMITS_KEYSTREAM_MAX;
 	job.to_bytes = (uint32_t)(work < WORK_BYTES ? work : WORK_BYTES);
 	job.from = malloc(COPY_FROM + size_bytes);
 	job.to = malloc(job.to_bytes);
