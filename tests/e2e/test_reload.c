@@ -239,6 +239,25 @@ static void test_no_descriptors(void **state)
 	honest_stop(&r->honest);
 }
 
+/* A file that is elsewhere, and a link to it, is read again, too. */
+static void test_file_is_a_link(void **state)
+{
+	char elsewhere[] = "/tmp/vrng-e2e-else-XXXXXX", file[64];
+	struct reload *r = *state;
+
+	assert_non_null(mkdtemp(elsewhere));
+	snprintf(file, sizeof(file), "%s/conf", elsewhere);
+	assert_int_equal(symlink(file, r->config), 0);
+	write_config(r, "", "a", "");
+	start(r, NULL);
+	daemon_wait_until_said(&r->daemon, "vhost-rng: serving");
+	write_config(r, "", "ab", "");
+	hang_up(r, "again: 2 guests");
+	assert_guests(r, "ab");
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(rmdir(elsewhere), 0);
+}
+
 /* Who starts with few guests can open as many files as 1023 of them need, if that is allowed. */
 static void test_room_to_grow(void **state)
 {
@@ -495,6 +514,7 @@ int main(void)
 		RELOAD_TEST(test_good_file),
 		RELOAD_TEST(test_bad_file),
 		RELOAD_TEST(test_no_descriptors),
+		RELOAD_TEST(test_file_is_a_link),
 		RELOAD_TEST(test_room_to_grow),
 		RELOAD_TEST(test_group_of_others),
 		RELOAD_TEST(test_what_stays),

@@ -289,6 +289,29 @@ static void test_source_elsewhere(void **state)
 		guest_assert_served(&fx->guest);
 }
 
+/* Of a source in the root directory, by whatever path, it keeps the file alone. */
+static void test_source_in_the_root_directory(void **state)
+{
+	char source[] = "/vrng-e2e-XXXXXX";
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+	int fd;
+
+	need_root();
+	assert_int_equal(chdir("/"), 0);
+	fd = mkstemp(source);
+	if (fd < 0)
+		skip();
+	close(fd);
+	daemon_start(d, 1, (const char *[]){"-f", source + 1, NULL});
+	daemon_wait_until_said(d, "vhost-rng: serving");
+	assert_int_equal(unlink(source), 0);
+	assert_int_equal(symlink("/dev/zero", source), 0);
+	if (!is_without(d, "landlock"))
+		daemon_wait_until_said(d, "cannot be opened again: Permission denied");
+	assert_int_equal(unlink(source), 0);
+}
+
 /* The state of a part in the answer to 'status', and that it has a reason only when it is missing.
  */
 static void assert_reported(const struct fixture *fx, const char *part, const char *state)
@@ -443,6 +466,7 @@ int main(void)
 		SANDBOX_TEST(test_user_is_dropped),
 		SANDBOX_TEST(test_what_the_user_may_not_do_is_said),
 		SANDBOX_TEST(test_source_elsewhere),
+		SANDBOX_TEST(test_source_in_the_root_directory),
 		SANDBOX_TEST(test_status_says_what_is_in_force),
 		SANDBOX_TEST(test_sockets_elsewhere),
 		SANDBOX_TEST(test_bad_users),

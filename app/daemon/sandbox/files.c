@@ -28,13 +28,21 @@ static void allow_socket(struct landlock *l, const char *path)
 	landlock_allow(l, directory_of(path, copy), LANDLOCK_SOCKETS);
 }
 
-/* A file that is read again when its path names another one. */
-static void allow_file(struct landlock *l, const char *path)
+static bool is_root(const char *dir)
+{
+	struct stat st, root;
+
+	return stat(dir, &st) == 0 && stat("/", &root) == 0 && st.st_dev == root.st_dev &&
+	       st.st_ino == root.st_ino;
+}
+
+/* What is around a file: another one may take its place. */
+static void allow_around(struct landlock *l, const char *path)
 {
 	char copy[PATH_MAX];
 	const char *dir = directory_of(path, copy);
 
-	landlock_allow(l, strcmp(dir, "/") == 0 ? path : dir, LANDLOCK_READ);
+	landlock_allow(l, is_root(dir) ? path : dir, LANDLOCK_READ);
 }
 
 /* That device itself, no link to it, which may become one to something else. */
@@ -46,16 +54,17 @@ static bool is_kernel_rng(const char *path)
 	       (minor(st.st_rdev) == 8 || minor(st.st_rdev) == 9);
 }
 
-static void allow_source(struct landlock *l, const char *path)
+/* A file that is opened again by its path, which may be a link. */
+static void allow_file(struct landlock *l, const char *path)
 {
 	char *real = realpath(path, NULL);
 
 	if (!is_kernel_rng(path))
-		allow_file(l, path);
+		allow_around(l, path);
 	if (real != NULL && is_kernel_rng(real))
 		landlock_allow(l, real, LANDLOCK_READ);
 	else if (real != NULL)
-		allow_file(l, real);
+		allow_around(l, real);
 	free(real);
 }
 
@@ -94,7 +103,7 @@ void files_allow(struct landlock *l, const struct options *opt, const struct spe
 	if (opt->control_socket != NULL)
 		allow_socket(l, opt->control_socket);
 	for (unsigned i = 0; i < opt->n_sources; i++)
-		allow_source(l, opt->sources[i]);
+		allow_file(l, opt->sources[i]);
 	if (opt->config != NULL)
 		allow_file(l, opt->config);
 	/* What a link that is a source may always come to name. */

@@ -4,10 +4,10 @@
 
 /*
  * Which files the daemon keeps: the directories of the sockets (to make and remove sockets), of the
- * sources and of what they are links to (to read; but of the kernel's generator the device alone,
- * and nothing around a file that is in "/"), of --sandbox-dir (both), the EAL's own and hugetlbfs;
- * and what finds a group by its name: /etc, but as root only the three files, since root may read
- * more there.
+ * sources, of --config and of what they are links to (to read; but of the kernel's generator the
+ * device alone, and nothing around a file that is in "/"), of --sandbox-dir (both), the EAL's own
+ * and hugetlbfs; and what finds a group by its name: /etc, but as root only the three files, since
+ * root may read more there.
  *
  * Context: MAIN.
  */
