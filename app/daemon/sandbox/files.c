@@ -2,6 +2,7 @@
 #include "sandbox/files.h"
 
 #include "log.h"
+#include "source/source.h"
 
 #include <rte_eal.h>
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static const char *directory_of(const char *path, char copy[PATH_MAX])
@@ -50,8 +50,7 @@ static bool is_kernel_rng(const char *path)
 {
 	struct stat st;
 
-	return lstat(path, &st) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) == 1 &&
-	       (minor(st.st_rdev) == 8 || minor(st.st_rdev) == 9);
+	return lstat(path, &st) == 0 && source_is_kernel(&st);
 }
 
 /* A file that is opened again by its path, which may be a link. */

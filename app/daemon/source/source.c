@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -24,8 +23,8 @@ static bool is_pollable(int fd)
 	return pollable;
 }
 
-/* Linux's character devices 1:8 and 1:9. */
-static bool is_kernel(const struct stat *st)
+/* Character devices 1:8 and 1:9. */
+bool source_is_kernel(const struct stat *st)
 {
 	return S_ISCHR(st->st_mode) && major(st->st_rdev) == 1 &&
 	       (minor(st->st_rdev) == 8 || minor(st->st_rdev) == 9);
@@ -55,7 +54,7 @@ int source_open(struct source *s, const char *path)
 		.dev = st.st_dev,
 		.ino = st.st_ino,
 		.pollable = is_pollable(fd),
-		.is_kernel = is_kernel(&st),
+		.is_kernel = source_is_kernel(&st),
 	};
 	if (s->is_kernel)
 		kernel_rng_open(&s->door); /* else it is read */

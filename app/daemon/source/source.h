@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct source {
@@ -38,6 +39,9 @@ enum source_state {
 	SOURCE_ENDED,	/* end of file, or a FIFO that nobody writes to */
 	SOURCE_FAILED,	/* a read error: source.error */
 };
+
+/** Is it Linux's /dev/random or /dev/urandom? */
+bool source_is_kernel(const struct stat *st);
 
 /**
  * @param path  kept by reference
