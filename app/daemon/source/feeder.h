@@ -4,9 +4,10 @@
 
 /*
  * The thread that reads the sources ahead into the byte rings of the lcores, so that no lcore ever
- * reads a file. A source that blocks, ends, fails or breaks down holds up this thread alone; the
- * next source serves (lineup.h), and when there is none the rings say that they are dry, until one
- * is well.
+ * reads a file. When a source has nothing, ends, fails or breaks down, the next source serves
+ * (lineup.h), and when there is none the rings say that they are dry, until one is well. Sources
+ * are read with O_NONBLOCK; one whose file system does not answer holds up this thread all the
+ * same, and feeder_stop().
  *
  * The rings' memory is locked, kept out of core dumps, and wiped.
  */
