@@ -8,6 +8,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
+# shellcheck source=scripts/tree.sh
+source "$here/tree.sh"
 
 usage()
 {
@@ -50,20 +52,7 @@ done
 
 cd "$top"
 
-# The files that git knows or would take; in a tree without git all but builds.
-list()
-{
-    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-        git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
-            [[ ! -f $file ]] || printf '%s\0' "$file"
-        done
-    else
-        find . -name '.git' -prune -o -path './build*' -prune -o -name __pycache__ -prune -o \
-            -type f -printf '%P\0'
-    fi
-}
-
-mapfile -d '' -t files < <(list | LC_ALL=C sort -z)
+mapfile -d '' -t files < <(list_files "$top" | LC_ALL=C sort -z)
 ((${#files[@]})) || {
     printf 'lint: no files in %s\n' "$top" >&2
     exit 1

@@ -12,6 +12,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
+# shellcheck source=scripts/tree.sh
+source "$here/tree.sh"
 work=$top/build-package
 out=$work
 suite=bookworm
@@ -78,21 +80,6 @@ while (($#)); do
     shift
 done
 
-# The files that git knows or would take; in a tree without git all but builds.
-list()
-{
-    if git -C "$top" rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-        git -C "$top" ls-files -z --cached --others --exclude-standard |
-            while IFS= read -r -d '' file; do
-                # One that was removed and not yet committed is not there.
-                [[ ! -f $top/$file ]] || printf '%s\0' "$file"
-            done
-    else
-        find "$top" -name '.git' -prune -o -path "$top/build*" -prune -o -name __pycache__ -prune -o \
-            -type f -printf '%P\0'
-    fi
-}
-
 # When the tree was last changed: dates in the package depend on nothing else.
 tree_time()
 {
@@ -125,7 +112,7 @@ build()
     src=$out/src
     rm -rf "$src" "$out"/dpdk-vhost-rng*.{deb,buildinfo,changes}
     mkdir -p "$src"
-    list | tar -C "$top" --null -T - -cf - | tar -C "$src" -xf -
+    list_files "$top" | tar -C "$top" --null -T - -cf - | tar -C "$src" -xf -
     SOURCE_DATE_EPOCH=$(tree_time)
     export SOURCE_DATE_EPOCH
     make_debian "$src"
