@@ -106,10 +106,15 @@ done
 name_form='^[a-z_][a-z0-9_-]{0,30}$'
 [[ -z $group || $group =~ $name_form ]] || usage_error "--group \"$group\" is not a group's name, such as kvm"
 [[ -z $user || $user =~ $name_form ]] || usage_error "--user \"$user\" is not a user's name, such as vrng"
-[[ -z $run_dir || $run_dir == /?* ]] || usage_error "--run-dir \"$run_dir\" is not an absolute path, such as $RUN_DIR"
+[[ -z $run_dir || $run_dir == /*[!/]* ]] || usage_error "--run-dir \"$run_dir\" is not an absolute path, such as $RUN_DIR"
 [[ -z $cpus || $cpus =~ ^[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*$ ]] ||
     usage_error "--cpus \"$cpus\" is not a list of CPUs, such as 2,4-6"
+while IFS=- read -r first last; do
+    ((10#$first <= 10#${last:-$first})) || usage_error "--cpus \"$cpus\" has a range that ends before it begins"
+done < <(tr , '\n' <<<"${cpus:-0}")
 [[ -n $run_dir || -z $group$user ]] || run_dir=$RUN_DIR
+# With a slash behind it, a link would not look like one.
+run_dir=${run_dir%"${run_dir##*[!/]}"}
 pages_form='^([0-9]{1,7})(x([0-9]{1,7})([KMG]))?(@([0-9]{1,4}))?$'
 for pages in "${hugepages[@]}"; do
     [[ $pages =~ $pages_form ]] ||
@@ -118,6 +123,7 @@ done
 [[ $undo == no || -z ${hugepages[*]-}$group$user$run_dir$cpus ]] ||
     usage_error '--undo goes with --dry-run, --state and --root alone'
 state=${state:-$root$STATE}
+[[ $state == */* ]] || state=./$state
 
 # Makes a change, or says that it would: COMMAND...
 change()
@@ -133,8 +139,8 @@ change()
 remember()
 {
     [[ $dry_run == no ]] || return 0
-    mkdir -p "${state%/*}"
-    printf '%s\n' "$*" >>"$state" || die "cannot write $state, where changes are remembered: choose another --state"
+    { mkdir -p "${state%/*}/" && printf '%s\n' "$*" >>"$state"; } ||
+        die "cannot write $state, where changes are remembered: choose another --state"
 }
 
 # Forgets what was remembered last.
@@ -451,7 +457,7 @@ setup_run_dir()
         set_rights "$dir" "$rights"
     else
         [[ ! -e $dir ]] || die "$run_dir is there and is not a directory: choose another --run-dir"
-        [[ -d ${dir%/*} ]] || die "the directory of $run_dir is not there: make it, or choose another --run-dir"
+        [[ -d ${dir%/*}/ ]] || die "the directory of $run_dir is not there: make it, or choose another --run-dir"
         need_root --run-dir
         remember directory "$run_dir"
         change mkdir -m 0700 "$dir"
@@ -559,7 +565,8 @@ undo_all()
         die "not all was undone; what is left is in $state"
     fi
     rm -f "$state"
-    rmdir --ignore-fail-on-non-empty "${state%/*}"
+    # Another --state is in a directory that is not ours.
+    [[ $state != "$root$STATE" ]] || rmdir --ignore-fail-on-non-empty "${state%/*}"
 }
 
 if [[ $undo == yes ]]; then

@@ -23,10 +23,10 @@ LIMIT_S = 60
 suite = tap.Suite()
 
 
-def run(*args):
+def run(*args, cwd=None):
     """Exit status, and all that was said."""
     done = subprocess.run([SETUP, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S,
+                          stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S, cwd=cwd,
                           env={**os.environ, 'LC_ALL': 'C'})
     return done.returncode, done.stdout
 
@@ -96,8 +96,8 @@ class Host:
                     found[path] = (oct(status.st_mode), status.st_uid, status.st_gid, what)
         return found
 
-    def run(self, *args):
-        return run('--root', self.root, *args)
+    def run(self, *args, cwd=None):
+        return run('--root', self.root, *args, cwd=cwd)
 
 
 def need_root():
@@ -277,13 +277,40 @@ def _(_):
             assert part in said, f'{part!r} is not in: {said}'
 
 
+@suite.case('another state file is made and removed, its directory is not')
+def _(_):
+    with Host() as host, tempfile.TemporaryDirectory(prefix='vrng-setup-') as cwd:
+        for state in ('state', os.path.join(cwd, 'state')):
+            status, said = host.run('--state', state, '--hugepages', '16@1', cwd=cwd)
+            assert status == 0 and read(os.path.join(cwd, 'state')), said
+            status, said = host.run('--state', state, '--undo', cwd=cwd)
+            assert status == 0 and os.listdir(cwd) == [], said
+            assert read(host.path(host.pages(1))) == '0', said
+        status, said = host.run('--state', cwd, '--hugepages', '16@1')
+        assert status == 1 and 'choose another --state' in said, said
+
+
+@suite.case('a run directory, and a link, with a slash behind it')
+def _(_):
+    need_root()
+    with Host() as host:
+        status, said = host.run('--run-dir', '/rng/')
+        assert status == 0 and 'run directory /rng:' in said, said
+        status, said = host.run('--undo')
+        assert status == 0 and not os.path.exists(host.path('rng')), said
+        os.symlink(host.path('run'), host.path('link'))
+        status, said = host.run('--run-dir', '/link/')
+        assert status == 1 and 'is a symbolic link' in said, said
+
+
 @suite.case('bad options are refused before anything is done')
 def _(_):
     with Host() as host:
         before = host.all_files()
         for args in (('--hugepages', 'many'), ('--hugepages', '4', '--hugepages', '4x'),
-                     ('--cpus', '1-'), ('--group', 'a b'), ('--run-dir', 'run'), ('--bad',),
-                     ('--group',), ('--undo', '--group', 'kvm')):
+                     ('--cpus', '1-'), ('--cpus', '1,3-2'), ('--group', 'a b'),
+                     ('--run-dir', 'run'), ('--run-dir', '//'), ('--bad',), ('--group',),
+                     ('--undo', '--group', 'kvm')):
             status, said = host.run(*args)
             assert status == 2 and 'see --help' in said, f'{args}: {status}: {said}'
         for args, part in ((('--hugepages', '4@7'), 'nodes are 0-1'),
