@@ -8,6 +8,7 @@ usage: test_man.py PAGE PROGRAM [PAGE PROGRAM]...
 meson sets VRNG_TESTS, the folder of tap.py.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -76,14 +77,6 @@ def add_cases(page, program):
         assert not extra, f'{page} tells of options that --help does not have: {extra}'
 
 
-class NoEnv:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
-
-
 for i in range(1, len(sys.argv), 2):
     add_cases(sys.argv[i], sys.argv[i + 1])
-suite.main(NoEnv)
+suite.main(contextlib.nullcontext)
