@@ -72,7 +72,7 @@ for file in "${files[@]}"; do
         esac
         ;;
     *.py) python_files+=("$file") ;;
-    *.sh) shell_files+=("$file") ;;
+    *.sh | *.bash) shell_files+=("$file") ;;
     docs/man/*.[1-8]) man_pages+=("$file") ;;
     *)
         # Those without a suffix tell by their first line.
