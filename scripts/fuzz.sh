@@ -62,8 +62,8 @@ while (($#)); do
         exit 0
         ;;
     --time | --jobs)
-        [[ ${2-} =~ ^[0-9]+$ ]] || {
-            printf 'fuzz: %s needs a number; see --help\n' "$1" >&2
+        [[ ${2-} =~ ^[1-9][0-9]*$ ]] || {
+            printf 'fuzz: %s needs a number from 1 on; see --help\n' "$1" >&2
             exit 2
         }
         if [[ $1 == --time ]]; then seconds=$2; else jobs=$2; fi
