@@ -142,7 +142,7 @@ static void code_is_let_go_of(void **state)
 	(void)state;
 	if (keystream_create(KEYSTREAM_IPSEC_MB, &ks) != 0) {
 		print_message("# this CPU has not this keystream provider\n");
-		return;
+		skip();
 	}
 	assert_int_equal(keystream_set_key(ks, want), 0);
 	assert_int_equal(keystream_generate(ks, want, &(struct iovec){got, LEN_MAX}, 1), 0);
