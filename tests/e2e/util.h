@@ -38,7 +38,7 @@ bool patience_is_over(struct patience *p);
 
 /**
  * Keep the calling thread (and threads it starts) on CPU 0, away from the lcore of a daemon that
- * polls another one. The daemons started later get the whole set of CPUs back: see daemon_start().
+ * polls another one. The daemons started later get the whole set of CPUs back: see daemon_run().
  */
 void stay_off_lcores(void);
 
