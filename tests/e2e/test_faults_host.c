@@ -373,10 +373,7 @@ static void test_stalled_lcore(void **state)
 	daemon_wait_until_said(
 		&st->daemon, "serving 8 guests"); /* the control lcore is ready, too */
 	lcore = thread_find(&st->daemon, "vrng-lcore-");
-	if (!thread_stop(lcore)) {
-		print_message("# no thread can be stopped here: ptrace is not allowed\n");
-		skip();
-	}
+	thread_stop(lcore);
 	sleep_ms(20); /* what it did before */
 	for (unsigned i = 0; i < STAGE_HONEST; i++)
 		before[i] = __atomic_load_n(&st->honest[i].nr_answers, __ATOMIC_RELAXED);

@@ -47,18 +47,18 @@ pid_t thread_find(const struct daemon *d, const char *name)
 	return found;
 }
 
-bool thread_stop(pid_t tid)
+void thread_stop(pid_t tid)
 {
 	int status;
 
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
 		assert_true(errno == EPERM || errno == ENOSYS);
-		return false;
+		print_message("# no thread can be stopped here: ptrace is not allowed\n");
+		skip();
 	}
 	assert_int_equal(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL), 0);
 	assert_int_equal(waitpid(tid, &status, __WALL), tid);
 	assert_true(WIFSTOPPED(status));
-	return true;
 }
 
 uint64_t thread_cpu_ns(const struct daemon *d, pid_t tid)
