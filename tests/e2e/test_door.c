@@ -105,11 +105,7 @@ static void test_turns_to_zeros(void **state)
 		answers++;
 	}
 	assert_in_range(answers, 500, GOOD_BYTES / 256);
-	for (int64_t end = now_ms() + LIVENESS_MS;
-		!daemon_said(&fx->daemon, "as lcores draw from it, failed a test");) {
-		assert_true(now_ms() < end);
-		sleep_ms(50);
-	}
+	daemon_wait_until_said(&fx->daemon, "as lcores draw from it, failed a test");
 	daemon_assert_alive(&fx->daemon);
 }
 

@@ -205,7 +205,6 @@ static void test_next_source_serves(void **state)
 static void reseed_overdue(struct fixture *fx, const char *policy, bool served)
 {
 	struct daemon *d = &fx->daemon[0];
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
 	struct guest *g = &fx->player[0].guest;
 	struct driver_used used;
 
@@ -216,10 +215,7 @@ static void reseed_overdue(struct fixture *fx, const char *policy, bool served)
 	connect_player(fx, 0, d->socket[0]);
 	guest_assert_served(g);
 	point_source(d, "/dev/zero");
-	while (!daemon_said(d, "a reseed is due")) {
-		assert_true(now_ms() < deadline_ms);
-		sleep_ms(20);
-	}
+	daemon_wait_until_said(d, "a reseed is due");
 	guest_request(g, g->scratch_gpa, 64, 7);
 	if (served)
 		guest_must_take(g, &used);
@@ -230,10 +226,7 @@ static void reseed_overdue(struct fixture *fx, const char *policy, bool served)
 		guest_must_take(g, &used);
 	assert_int_equal(used.cookie, 7);
 	assert_int_equal(used.len_bytes, 64);
-	while (!daemon_said(d, "seeded again")) {
-		assert_true(now_ms() < deadline_ms + LIVENESS_MS);
-		sleep_ms(20);
-	}
+	daemon_wait_until_said(d, "seeded again");
 	guest_assert_served(g);
 }
 

@@ -147,18 +147,6 @@ static void check_others(struct fixture *fx)
 	honest_check(&fx->honest);
 }
 
-/* Wait until the log says so: what an lcore finds is told by another thread. */
-static void assert_said(struct fixture *fx, const char *text)
-{
-	int64_t deadline_ms = now_ms() + LIVENESS_MS;
-
-	while (!daemon_said(&fx->daemon, text)) {
-		if (now_ms() > deadline_ms)
-			fail_msg("the log does not say: %s", text);
-		sleep_ms(20);
-	}
-}
-
 static void lose_buffers(struct fixture *fx, bool huge)
 {
 	for (unsigned i = 0; i < ROUNDS; i++) {
@@ -177,7 +165,8 @@ static void lose_buffers(struct fixture *fx, bool huge)
 		assert_hung_up(g);
 		check_others(fx);
 	}
-	assert_said(fx, "guest 0: ring broken: its memory was taken away (SIGBUS)");
+	daemon_wait_until_said(
+		&fx->daemon, "guest 0: ring broken: its memory was taken away (SIGBUS)");
 	new_guest(fx, 0, huge);
 }
 
@@ -262,7 +251,8 @@ static void test_in_event_thread(void **state)
 		assert_hung_up(g);
 		check_others(fx);
 	}
-	assert_said(fx, "guest 0: not served: its memory was taken away (SIGBUS)");
+	daemon_wait_until_said(
+		&fx->daemon, "guest 0: not served: its memory was taken away (SIGBUS)");
 	new_guest(fx, 0, false);
 	finish(fx);
 }
