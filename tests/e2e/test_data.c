@@ -491,8 +491,8 @@ static void test_nothing_comes_twice(void **state)
 	guest_connect(&fx->guest, fx->daemon.socket[0]);
 	guest_init(&other, &(struct guest_cfg){0});
 	guest_connect(&other, fx->daemon.socket[1]);
-	while (n < nr_words) {
-		struct guest *g = n % (2 * batch) == 0 ? &other : &fx->guest;
+	for (unsigned turn = 0; n < nr_words; turn++) {
+		struct guest *g = turn % 2 == 0 ? &other : &fx->guest;
 		uint8_t *host = guest_ram_at(&g->ram, gpa, batch);
 
 		guest_request(g, gpa, batch, 0);
