@@ -39,7 +39,7 @@ options:
       --control-socket PATH
                         ask there instead; histograms are not told there
       --guest-histograms
-                        a latency histogram of each guest, too: 26 more series each
+                        a latency histogram of each guest, too: 27 more series each
       --listen ADDRESS:PORT
                         where Prometheus comes to ({LISTEN}; an IPv6
                         address in brackets)
