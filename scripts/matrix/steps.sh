@@ -200,7 +200,7 @@ native_cell()
         "$(pkg-config --modversion libdpdk)" \
         "$(qemu-system-x86_64 --version | qemu_version)" \
         "$(kernel_version "$dir/guest")" "$outcome"
-    printf 'matrix: for other versions run scripts/matrix.sh without --native (debootstrap, 10 GB)\n'
+    printf 'matrix: for other versions run scripts/matrix.sh without --native (debootstrap, 6 GB)\n'
     if [[ $outcome != pass* ]]; then
         cat "$dir/native-cell.log"
         return 1
