@@ -6,6 +6,7 @@ meson sets VRNG_BUILD, the build directory. Nothing is touched outside of a temp
 """
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -102,6 +103,18 @@ def _(env):
             if name.endswith('.py')}
     assert there == ours, f'{private} has {there}, scripts/ctl has {ours}'
     assert os.path.exists(env.path('share/bash-completion/completions/dpdk-vhost-rng-ctl.py'))
+
+
+@suite.case('what installed documents link to is installed')
+def _(env):
+    paths = glob.glob(env.path('share/doc/dpdk-vhost-rng/**/*.md'), recursive=True)
+    assert paths
+    for path in paths:
+        with open(path, encoding='utf-8') as file:
+            links = re.findall(r'\]\(([^):#]+)\)', file.read())
+        dead = [link for link in links
+                if not os.path.exists(os.path.join(os.path.dirname(path), link))]
+        assert not dead, f'{path}: {dead}'
 
 
 @suite.case('no variable is left in a unit')
