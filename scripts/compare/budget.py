@@ -107,7 +107,7 @@ class Budget:
                 'hog': self.hog()}
 
 
-def accuracy_rows(results, names, number):
+def accuracy_rows(results, names):
     for row in results['accuracy']:
         periods, owed = row['periods'], row['limit'] * len(row['periods'])
         if not periods:
@@ -130,7 +130,7 @@ def lines(results, names, table, number, duration):
         'first answer after a silence for the beginning of one, and from there on cuts time into '
         'periods by the clock.', '',
         *table(['', 'bytes', 'period, ms', 'least in one', 'most in one', 'off, together'],
-               list(accuracy_rows(found, names, number))),
+               list(accuracy_rows(found, names))),
         f'{FAIR_BYTES} bytes in {FAIR_MS} ms:', '',
         f'- {FAIR_GUESTS} equal guests that want all: Jain\'s index {fair["jain"]:.6f}.',
         f'- Weights {":".join(map(str, WEIGHTS))}: each has its part, within {off * 100:.4f} %.',
