@@ -2,15 +2,9 @@
 #ifndef VRNG_TEST_PROVIDERS_H
 #define VRNG_TEST_PROVIDERS_H
 
-/* cmocka's header needs these before it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "keystream.h"
+
+#include "../unit/unit.h"
 
 #include <errno.h>
 

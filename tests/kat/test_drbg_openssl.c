@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #define OPS_MAX	  6
 #define INPUT_MAX 300
@@ -25,11 +24,7 @@ static uint64_t rng_state;
 
 static uint64_t rnd(uint64_t below)
 {
-	uint64_t z = (rng_state += 0x9e3779b97f4a7c15); /* splitmix64 */
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return (z ^ z >> 31) % below;
+	return random_below(&rng_state, below);
 }
 
 struct random_input {
@@ -96,13 +91,12 @@ static void one_sequence(struct keystream *ks, const struct openssl *openssl)
 static void same_as_openssl(void **state)
 {
 	struct keystream *ks = the_provider(state);
-	const char *seed = getenv("VRNG_SEED"), *count = getenv("VRNG_DRBG_SEQUENCES");
+	const char *count = getenv("VRNG_DRBG_SEQUENCES");
 	unsigned long n = count != NULL ? strtoul(count, NULL, 0) : 40000;
 	struct openssl openssl;
 
 	assert_true(openssl_fetch(&openssl));
-	rng_state = seed != NULL ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
-	print_message("# VRNG_SEED=%llu\n", (unsigned long long)rng_state);
+	rng_state = random_seed("same_as_openssl");
 	while (n-- > 0)
 		one_sequence(ks, &openssl);
 	openssl_free(&openssl);
