@@ -18,7 +18,10 @@ void options_model_check(const struct options *opt)
 	FUZZ_CHECK(opt->period_ms >= 1);
 	FUZZ_CHECK(opt->max_bytes == BUDGET_UNLIMITED ||
 		   (opt->max_bytes >= 1 && opt->max_bytes <= INT64_MAX));
-	FUZZ_CHECK(opt->turn_bytes >= 1);
+	FUZZ_CHECK(opt->max_requests == BUDGET_UNLIMITED ||
+		   (opt->max_requests >= 1 && opt->max_requests <= INT64_MAX));
+	FUZZ_CHECK(opt->burst <= INT64_MAX && opt->burst_once <= INT64_MAX);
+	FUZZ_CHECK(opt->turn_bytes >= 64 && opt->turn_bytes <= 1 << 30);
 	FUZZ_CHECK(opt->n_rules <= OPTIONS_RULES_MAX);
 	for (unsigned i = 0; i < opt->n_rules; i++) {
 		const struct options_rule *r = &opt->rules[i];
@@ -28,9 +31,12 @@ void options_model_check(const struct options *opt)
 			   (r->weight >= 1 && r->weight <= OPTIONS_WEIGHT_MAX));
 	}
 	FUZZ_CHECK(opt->n_sources >= 1 && opt->n_sources <= OPTIONS_SOURCES_MAX);
-	FUZZ_CHECK(opt->source_entropy >= 0 && opt->source_entropy <= 8);
+	FUZZ_CHECK(opt->source_entropy == 0 ||
+		   (opt->source_entropy >= 0.1 && opt->source_entropy <= 8));
 	FUZZ_CHECK(opt->reseed_bytes >= 1 && opt->reseed_s >= 1);
-	FUZZ_CHECK((opt->socket_mode & ~07777u) == 0);
+	FUZZ_CHECK(opt->socket_mode <= 0777);
+	FUZZ_CHECK(opt->idle.spin_ns <= 1000000000 && opt->idle.max_sleep_ns <= 10000000);
+	FUZZ_CHECK(opt->sandbox.n_dirs <= SANDBOX_DIRS_MAX);
 	FUZZ_CHECK(opt->n_lcores <= OPTIONS_LCORES_MAX);
 	for (unsigned i = 0; i < opt->socket_count; i += 1 + opt->socket_count / 4) {
 		if (spec_of_socket(opt, &otherwise, i, &spec) != 0)
