@@ -79,6 +79,7 @@ static void test_all_keys(void **state)
 		     "idle-spin-us = 20\n"
 		     "idle-max-sleep-us = 30\n"
 		     "control-socket = /run/c\n"
+		     "telemetry = yes\n"
 		     "eal-options = -l 0,1 --in-memory\n"
 		     "log-level = debug");
 	must_load(&opt);
@@ -112,6 +113,7 @@ static void test_all_keys(void **state)
 	assert_int_equal(opt.idle.spin_ns, 20000);
 	assert_int_equal(opt.idle.max_sleep_ns, 30000);
 	assert_string_equal(opt.control_socket, "/run/c");
+	assert_true(opt.telemetry);
 	assert_string_equal(opt.eal_options, "-l 0,1 --in-memory");
 	assert_int_equal(opt.log_level, 8);
 	assert_string_equal(opt.config, "f.conf");
