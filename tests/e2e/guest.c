@@ -111,6 +111,14 @@ void guest_restart(struct guest *g)
 	assert_int_equal(frontend_start_ring(g->fe, &g->drv, g->base), 0);
 }
 
+void guest_reset(struct guest *g)
+{
+	assert_int_equal(frontend_stop_ring(g->fe, NULL), 0);
+	driver_reset(&g->drv);
+	g->base = driver_start_base(&g->drv);
+	guest_restart(g);
+}
+
 unsigned guest_nr_direct(const struct guest *g, unsigned nr_bufs, unsigned nr_direct)
 {
 	return g->cfg.packed && nr_direct > 0 ? nr_bufs : nr_direct;

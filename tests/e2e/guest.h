@@ -78,6 +78,9 @@ void guest_stop(struct guest *g);
 /** Start it again from 'base'. */
 void guest_restart(struct guest *g);
 
+/** Stop the ring, whatever is in it, and start it anew with nothing in it. */
+void guest_reset(struct guest *g);
+
 /**
  * How many leading buffers of a chain get a descriptor of the ring when 'nr_direct' of 'nr_bufs'
  * are wanted: in a packed ring all or none can.

@@ -68,18 +68,10 @@ void rude_check_others(struct rude *r)
 		guest_ram_check(&r->guest.ram, second->gpa, second->size_bytes, POISON, NULL), 0);
 }
 
-static void reset_ring(struct guest *g)
-{
-	assert_int_equal(frontend_stop_ring(g->fe, NULL), 0);
-	driver_reset(&g->drv);
-	g->base = driver_start_base(&g->drv);
-	guest_restart(g);
-}
-
 void rude_recover_by_reset(struct rude *r)
 {
 	rude_check_others(r);
-	reset_ring(&r->guest);
+	guest_reset(&r->guest);
 	guest_assert_served(&r->guest);
 }
 
@@ -100,7 +92,7 @@ void rude_resets_under_noise(struct rude *r, const struct guest_cfg *cfg,
 	rude_connect(r);
 	for (; now_ms() < end_ms; turns++) {
 		noise(&r->guest, 1 + turns % 500, &seed);
-		reset_ring(&r->guest);
+		guest_reset(&r->guest);
 	}
 	print_message("# %u resets under noise\n", turns);
 	/* The noise may have named any byte of the first region, but of no other memory. */

@@ -142,15 +142,13 @@ static void test_reconnect_does_not_refill(void **state)
 		struct watched_answer *answer;
 
 		assert_int_equal(fx->answers[fx->nr_answers - 1].len_bytes, 1000);
-		if (way > 0)
+		if (way == 1)
 			guest_stop(&w->guest);
 		if (way < 2) {
 			guest_die(&w->guest);
 			guest_connect(&w->guest, fx->daemon.socket[0]);
 		} else {
-			driver_reset(&w->guest.drv);
-			w->guest.base = driver_start_base(&w->guest.drv);
-			guest_restart(&w->guest);
+			guest_reset(&w->guest);
 		}
 		answer = next_answer(fx);
 		if (answer->before_us - begin_us < period_ms * 500)
@@ -186,10 +184,8 @@ static void test_throttled_guest_is_patient(void **state)
 		guest_restart(&w->guest);
 		assert_int_equal(frontend_set_memory(w->guest.fe, &w->guest.ram), 0);
 	}
-	guest_stop(&w->guest);
-	driver_reset(&w->guest.drv);
-	w->guest.base = driver_start_base(&w->guest.drv);
-	guest_restart(&w->guest);
+	guest_reset(&w->guest);
+	watched_ask(w);
 	guest_assert_quiet(&w->guest, 20);
 	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, &took_ms), 0);
 	assert_true(took_ms < 3000);
