@@ -103,13 +103,14 @@ make_debian()
 
 build()
 {
-    local src=$out/src log=$out/build.log
+    local src log
 
     [[ -n $(command -v dpkg-buildpackage) && -n $(command -v dh) ]] ||
         die 'dpkg-buildpackage or debhelper is missing: scripts/install-deps.sh package installs them'
     mkdir -p "$out"
     out=$(cd "$out" && pwd)
     src=$out/src
+    log=$out/build.log
     rm -rf "$src" "$out"/dpdk-vhost-rng*.{deb,buildinfo,changes}
     mkdir -p "$src"
     list_files "$top" | tar -C "$top" --null -T - -cf - | tar -C "$src" -xf -
