@@ -8,6 +8,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 
 from backends import Backend, Failed
 
@@ -67,46 +68,48 @@ class InGuest:
                 return {str(block): [self.rate(guest, block) for _ in range(runs)]
                         for block in (64, 4096)}
 
-    def try_hard(self, kind):
+    def try_hard(self, name, measure):
         """A guest whose reads hang is told of, and another one is started."""
         hung = 0
+        self.say(f'guest: {name}')
         while True:
             try:
-                with Backend(kind, self.backend_cpu) as backend:
-                    return self.measure({self.guest_cpu}, [backend.prefix + '0']), hung
+                return measure(), hung
             except self.guest.Broken as error:
                 hung += 1
                 self.say(f'guest: {error}')
                 if hung == GUESTS_MAX:
-                    raise Failed(f'{kind.name}: {hung} guests in a row hung') from error
+                    raise Failed(f'{name}: {hung} guests in a row hung') from error
+
+    def built_in(self):
+        return self.measure({self.guest_cpu, self.backend_cpu}, (), BUILT_IN)
+
+    def served(self, kind):
+        with Backend(kind, self.backend_cpu) as backend:
+            return self.measure({self.guest_cpu}, [backend.prefix + '0'])
 
     def rates(self):
-        self.say('guest: the virtio-rng built into QEMU')
-        found = {'built-in': (self.measure({self.guest_cpu, self.backend_cpu}, (), BUILT_IN), 0)}
+        found = {'built-in': self.try_hard('the virtio-rng built into QEMU', self.built_in)}
         for kind in self.kinds:
-            self.say(f'guest: {kind.name}')
-            found[kind.key] = self.try_hard(kind)
+            found[kind.key] = self.try_hard(kind.name, partial(self.served, kind))
         return {key: {'hung': hung,
                       'blocks': {block: {'median': statistics.median(values),
                                          'min': min(values), 'max': max(values)}
                                  for block, values in blocks.items()}}
                 for key, (blocks, hung) in found.items()}
 
+    def reboot(self, kind):
+        with tempfile.TemporaryDirectory(prefix='vrng-compare-') as directory, \
+                Backend(kind, self.backend_cpu) as backend, \
+                self.guest.Guest(directory, [backend.prefix + '0']) as guest:
+            guest.check('dd if=/dev/hwrng of=/dev/null bs=64 count=4')
+            guest.reboot()
+            _, text = guest.run(
+                'timeout 10 dd if=/dev/hwrng of=/dev/null bs=64 count=4; echo status $?')
+            ok = 'status 0' in text and '4+0 records out' in text
+            return 'it reads random numbers again' if ok else 'its reads of /dev/hwrng hang or fail'
+
     def reboots(self):
         """Whether a guest that reboots is served again."""
-        found = {}
-        for kind in self.kinds:
-            if kind.key == 'drbg':
-                continue
-            self.say(f'guest: reboot, {kind.name}')
-            with tempfile.TemporaryDirectory(prefix='vrng-compare-') as directory, \
-                    Backend(kind, self.backend_cpu) as backend, \
-                    self.guest.Guest(directory, [backend.prefix + '0']) as guest:
-                guest.check('dd if=/dev/hwrng of=/dev/null bs=64 count=4')
-                guest.reboot()
-                _, text = guest.run(
-                    'timeout 10 dd if=/dev/hwrng of=/dev/null bs=64 count=4; echo status $?')
-                ok = 'status 0' in text and '4+0 records out' in text
-                found[kind.key] = 'it reads random numbers again' if ok else (
-                    'its reads of /dev/hwrng hang or fail')
-        return found
+        return {kind.key: self.try_hard(f'reboot, {kind.name}', partial(self.reboot, kind))[0]
+                for kind in self.kinds if kind.key != 'drbg'}
