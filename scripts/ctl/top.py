@@ -270,10 +270,7 @@ HELP = 'q quit   sort by: r rate, n name, t total   j k space: scroll'
 
 def _draw(screen, view, before, after, trouble):
     columns, height = screen.size()
-    if after is None:
-        lines = []
-    else:
-        lines = frame(before, after, (columns, height - 1), view.sort, view.skip)
+    lines = frame(before, after, (columns, height - 1), view.sort, view.skip)
     last = (cut(trouble, columns), RED) if trouble else (cut(HELP, columns), PLAIN)
     screen.show(lines + [last])
 
