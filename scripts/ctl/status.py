@@ -70,17 +70,10 @@ SOURCE_COLUMNS = [
 ]
 
 
-def times_of(lcore):
-    """What its time went to; {}: it is not counted."""
-    times = {name: lcore.get(name) for name in TIMES}
-    return {} if None in times.values() else times
-
-
 def busy_share(lcore):
     """Of all its time."""
-    times = times_of(lcore)
-    total = sum(times.values())
-    return f'{100 * times["busy_ns"] / total:.1f} %' if total else NONE
+    total = sum(lcore[name] for name in TIMES)
+    return f'{100 * lcore["busy_ns"] / total:.1f} %' if total else NONE
 
 
 def budget_line(budget):

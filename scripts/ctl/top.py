@@ -16,7 +16,6 @@ import time
 import tty
 
 from .protocol import BadUsage, Unreachable
-from .status import times_of
 from .text import amount, bar, cut, duration, percent, period
 
 PLAIN, BOLD, RED, YELLOW, REVERSE = '', '1', '31', '33', '7'
@@ -128,11 +127,10 @@ def _sources(after):
 
 def _busy(lcore, before, seconds):
     """Its busy share, with a bar; what passes in one step is counted when the step is over."""
-    times, old = times_of(lcore), times_of(before or {})
-    if not times or not old:
-        return 'busy share not counted'
-    share = min(max(times['busy_ns'] - old['busy_ns'], 0) / 1e9 / seconds, 1)
-    asleep = sum(times[key] - old[key] for key in ('sleeping_ns', 'blocked_ns')) / 1e9 / seconds
+    if before is None:
+        return 'busy share not known yet'
+    share = min(max(lcore['busy_ns'] - before['busy_ns'], 0) / 1e9 / seconds, 1)
+    asleep = sum(lcore[key] - before[key] for key in ('sleeping_ns', 'blocked_ns')) / 1e9 / seconds
     return f'{bar(share, BAR)} {percent(share):>5} busy, {percent(min(asleep, 1))} asleep'
 
 

@@ -291,7 +291,7 @@ def _(env):
                    sources=[{'file': 'f', 'state': 'unwell', 'bytes': 1, 'unwell': 2,
                              'errors': 0}],
                    lcores=[{'lcore': 3, 'cpu': 3, 'guests': 4, 'reseeds': 1, 'overdue': True,
-                            'failed': False, 'busy_ns': None}])
+                            'failed': False}])
     rows = rows_of(before, after)
     assert rows['a'][0].endswith('THROTTLED') and rows['a'][1] == top.YELLOW
     assert rows['b'][0].endswith('STARVED') and rows['b'][1] == top.RED
@@ -300,7 +300,7 @@ def _(env):
     assert rows['e'][0].endswith('THROTTLED') and rows['f'][0].endswith('STARVED')
     assert '2 throttled, 1 broken' in rows['guests'][0]
     assert '2 health tests failed' in rows['source'][0] and rows['source'][1] == top.RED
-    assert 'OVERDUE' in rows['lcore'][0] and 'not counted' in rows['lcore'][0]
+    assert 'OVERDUE' in rows['lcore'][0] and 'not known yet' in rows['lcore'][0]
 
 
 @suite.case('top: the busy share of an lcore')
