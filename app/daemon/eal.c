@@ -130,8 +130,16 @@ static int place_lcores(const struct options *opt, const cpu_set_t *cpus, char *
 
 static int init_eal(int argc, char **argv, struct why *why)
 {
+	int n;
+
 	rte_errno = 0;
-	if (rte_eal_init(argc, argv) >= 0)
+	n = rte_eal_init(argc, argv);
+	if (n >= 0 && n + 1 < argc)
+		return why_set(why, -EINVAL,
+			"'%s' among the EAL options is none of them, nor the value of one: take it "
+			"away",
+			argv[n + 1]);
+	if (n >= 0)
 		return 0;
 	/* It does not always say. */
 	if (rte_errno == 0)

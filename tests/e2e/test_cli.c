@@ -502,6 +502,18 @@ static void test_no_eal(void **state)
 	assert_false(exists(fx->daemon.socket[0]));
 }
 
+/* What the EAL leaves of its words was meant to be something. */
+static void test_stray_eal_word(void **state)
+{
+	struct fixture *fx = *state;
+
+	daemon_run(&fx->daemon, (const char *[]){"--no-huge", "--no-pci", "stray", "-m", "16",
+					"--no-shconf", "--", "-s", fx->daemon.prefix, NULL});
+	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+	assert_true(daemon_said(&fx->daemon, "dpdk-vhost-rng: 'stray' among the EAL options"));
+	assert_false(exists(fx->daemon.socket[0]));
+}
+
 /* A CPU that there is not, or not for this process, is named. */
 static void test_no_cpu(void **state)
 {
@@ -529,6 +541,7 @@ int main(void)
 		CLI_TEST(test_values),
 		CLI_TEST(test_command_lines),
 		CLI_TEST(test_no_eal),
+		CLI_TEST(test_stray_eal_word),
 		CLI_TEST(test_no_cpu),
 		CLI_TEST(test_socket_mode),
 		CLI_TEST(test_stale_sockets_are_replaced),
