@@ -22,11 +22,10 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define DRBG_STRENGTH_BYTES 32 /* security strength: 256 bits */
-#define DRBG_SEED_BYTES	    48 /* seedlen: key and block (table 3) */
+#define DRBG_SEED_BYTES 48 /* seedlen: key and block (table 3) */
 
-/** At least as much entropy input, whatever its density (table 3: security_strength). */
-#define DRBG_ENTROPY_BYTES_MIN DRBG_STRENGTH_BYTES
+/** At least as much entropy input, whatever its density (table 3: security_strength, 256 bits). */
+#define DRBG_ENTROPY_BYTES_MIN 32
 
 /** At most so much in one Generate (table 3: 2^19 bits). */
 #define DRBG_REQUEST_BYTES_MAX 65536

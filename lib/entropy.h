@@ -53,7 +53,7 @@ struct entropy_config {
 	size_t seed_bytes;	  /* of the ring, for one seed: at most ENTROPY_SEED_BYTES_MAX */
 	uint64_t reseed_bytes;	  /* generated between two reseeds, > 0 */
 	bool continue_unseeded;	  /* go on when a reseed is due and there is no seed */
-	struct drbg_input nonce;  /* never the same for two DRBGs; copied at the first seed */
+	struct drbg_input nonce;  /* never the same for two DRBGs */
 	struct drbg_input person; /* personalisation string */
 };
 
