@@ -59,6 +59,20 @@ int virtq_init(struct virtq *vq, const struct virtq_config *cfg, const char **wh
 	return 0;
 }
 
+void virtq_trim(struct virtq *vq, struct virtq_burst *b, uint32_t len_bytes)
+{
+	struct iovec *seg;
+
+	if (b->n_segs == 0)
+		return;
+	seg = &b->segs[b->n_segs - 1];
+	if (seg->iov_len <= len_bytes)
+		return;
+	seg->iov_len -= len_bytes;
+	b->bytes -= len_bytes;
+	vq->chain.written -= len_bytes;
+}
+
 void virtq_close_short(struct virtq *vq, struct virtq_burst *b)
 {
 	const struct virtq_chain *c = &vq->chain;

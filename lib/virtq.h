@@ -278,19 +278,7 @@ static inline uint32_t virtq_open_room(const struct virtq *vq)
  * Cut 'len_bytes' off the end of a burst that ends in an open chain, which is then to be closed
  * short. No effect when they are not in one segment.
  */
-static inline void virtq_trim(struct virtq *vq, struct virtq_burst *burst, uint32_t len_bytes)
-{
-	struct iovec *seg;
-
-	if (burst->n_segs == 0)
-		return;
-	seg = &burst->segs[burst->n_segs - 1];
-	if (seg->iov_len <= len_bytes)
-		return;
-	seg->iov_len -= len_bytes;
-	burst->bytes -= len_bytes;
-	vq->chain.written -= len_bytes;
-}
+void virtq_trim(struct virtq *vq, struct virtq_burst *burst, uint32_t len_bytes);
 
 /** Make 'burst' one that holds nothing. */
 static inline void virtq_burst_clear(struct virtq_burst *burst)

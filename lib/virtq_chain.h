@@ -106,19 +106,25 @@ static inline enum virtq_result chain_enter_table(
 	return VIRTQ_OK;
 }
 
+/** Copy a descriptor: the copy is what is checked and used, whatever the guest does now. */
+VIRTQ_INLINE void desc_copy(union virtq_desc *d, const void *from)
+{
+	memcpy(d, from, sizeof(*d));
+	__asm__ volatile("" : "+m"(*d));
+}
+
 /** Copy descriptor c->next of the chain's table, once. */
-VIRTQ_INLINE int chain_fetch(struct virtq *vq, union virtq_desc *d)
+VIRTQ_INLINE enum virtq_result chain_fetch(struct virtq *vq, union virtq_desc *d)
 {
 	struct virtq_chain *c = &vq->chain;
 	uint64_t offset = (uint64_t)c->next * sizeof(*d);
 
-	if (__builtin_expect(c->table != NULL, 1)) {
-		memcpy(d, c->table + offset, sizeof(*d));
-		/* What was copied is what is checked and used, whatever the guest does now. */
-		__asm__ volatile("" : "+m"(*d));
-		return 0;
-	}
-	return guest_mem_read(vq->cfg.mem, c->table_gpa + offset, d, sizeof(*d));
+	c->hops_left--;
+	if (__builtin_expect(c->table != NULL, 1))
+		desc_copy(d, c->table + offset);
+	else if (guest_mem_read(vq->cfg.mem, c->table_gpa + offset, d, sizeof(*d)) != 0)
+		return virtq_lie(vq, "an indirect table outside the guest's memory");
+	return VIRTQ_OK;
 }
 
 /** The open chain is finished: it becomes a request of the burst. */

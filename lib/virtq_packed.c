@@ -136,9 +136,8 @@ static inline enum virtq_result advance(struct virtq *vq)
 
 	if (c->hops_left == 0)
 		return virtq_lie(vq, "a chain that is longer than the ring");
-	if (chain_fetch(vq, &d) != 0)
-		return virtq_lie(vq, "an indirect table outside the guest's memory");
-	c->hops_left--;
+	if (chain_fetch(vq, &d) != VIRTQ_OK)
+		return VIRTQ_BROKEN;
 	return take_desc(vq, &d.packed, le16toh(d.packed.flags));
 }
 

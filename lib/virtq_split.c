@@ -60,9 +60,7 @@ static inline bool peek(const struct virtq_config *cfg, uint16_t *pos, struct vi
 	p->head = virtq_load16(&cfg->avail->ring[(*pos)++ & mask]);
 	if (p->head >= cfg->size)
 		return false;
-	memcpy(&d, &cfg->desc[p->head], sizeof(d));
-	/* What was copied is what is checked and used, whatever the guest does now. */
-	__asm__ volatile("" : "+m"(d));
+	desc_copy(&d, &cfg->desc[p->head]);
 	p->gpa = le64toh(d.split.addr);
 	p->len = le32toh(d.split.len);
 	return le16toh(d.split.flags) == VRING_DESC_F_WRITE;
@@ -89,9 +87,8 @@ static inline enum virtq_result advance(struct virtq *vq)
 		return virtq_lie(vq, "a chain that is longer than its table");
 	if (c->next >= c->table_size)
 		return virtq_lie(vq, "a descriptor that is followed by one outside the table");
-	if (chain_fetch(vq, &d) != 0)
-		return virtq_lie(vq, "an indirect table outside the guest's memory");
-	c->hops_left--;
+	if (chain_fetch(vq, &d) != VIRTQ_OK)
+		return VIRTQ_BROKEN;
 	flags = le16toh(d.split.flags);
 	if (__builtin_expect(flags & VRING_DESC_F_INDIRECT, 0))
 		return enter_table(vq, le64toh(d.split.addr), le32toh(d.split.len), flags);
@@ -108,11 +105,8 @@ static inline enum virtq_result begin(struct virtq *vq)
 	struct virtq_config *cfg = &vq->cfg;
 	uint16_t head;
 
-	if (vq->avail_seen == cfg->last_avail) {
-		vq->avail_seen = le16toh(__atomic_load_n(&cfg->avail->idx, __ATOMIC_ACQUIRE));
-		if (vq->avail_seen == cfg->last_avail)
-			return VIRTQ_EMPTY;
-	}
+	if (!virtq_has_work(vq))
+		return VIRTQ_EMPTY;
 	if ((uint16_t)(vq->avail_seen - cfg->last_avail) > cfg->size)
 		return virtq_lie(vq, "more chains made available than the ring has");
 	head = virtq_load16(&cfg->avail->ring[cfg->last_avail & ring_mask(vq)]);
