@@ -10,16 +10,13 @@
  */
 #define LINUX_BYTES 64
 
-/* What a request may wait for. */
-enum need { ALLOWANCE, BYTES };
-
 int rng_device_start(struct rng_device *dev, const struct virtq_config *ring, const char **why)
 {
 	struct virtq_config cfg = *ring;
 
 	cfg.mem = &dev->mem;
 	dev->call_owed = false;
-	dev->waiting = dev->starved = false;
+	dev->waits_for = WAITING_FOR_NOTHING;
 	return virtq_init(&dev->vq, &cfg, why);
 }
 
@@ -34,12 +31,13 @@ static void content(struct rng_device *dev)
  * There is work, but no bytes or no allowance to do it with. Count when that begins, not how often
  * we look.
  */
-static enum rng_result wait_for(struct rng_device *dev, enum need need)
+static enum rng_result wait_for(struct rng_device *dev, enum waiting_for what)
 {
-	if (!dev->waiting)
-		stats_add(need == BYTES ? &dev->stats.starved : &dev->stats.throttled, 1);
-	dev->waiting = true;
-	dev->starved = need == BYTES;
+	uint64_t *count = what == WAITING_FOR_BYTES ? &dev->stats.starved : &dev->stats.throttled;
+
+	if (dev->waits_for == WAITING_FOR_NOTHING)
+		stats_add(count, 1);
+	dev->waits_for = what;
 	return RNG_WAIT;
 }
 
@@ -81,7 +79,7 @@ static void deliver(struct rng_device *dev, struct rng_supply *supply)
 	const unsigned n_reqs = supply->burst.n_reqs;
 
 	budget_charge(supply->requests, &dev->requests, n_reqs);
-	dev->waiting = dev->starved = false;
+	dev->waits_for = WAITING_FOR_NOTHING;
 	if (n_reqs == 0)
 		return;
 	virtq_complete(&dev->vq, &supply->burst);
@@ -92,15 +90,16 @@ static void deliver(struct rng_device *dev, struct rng_supply *supply)
 
 /* No byte can be given now. A request that can be ended is not kept waiting for the rest. */
 static enum rng_result give_nothing(
-	struct rng_device *dev, struct rng_supply *supply, enum need need)
+	struct rng_device *dev, struct rng_supply *supply, enum waiting_for what)
 {
 	virtq_burst_clear(&supply->burst);
-	if (need == BYTES ? entropy_is_dry(supply->entropy) : budget_is_final(supply->bytes))
+	if (what == WAITING_FOR_BYTES ? entropy_is_dry(supply->entropy)
+				      : budget_is_final(supply->bytes))
 		close_short(dev, &supply->burst);
 	if (dev->vq.broken != NULL)
 		return give_up(dev);
 	if (supply->burst.n_reqs == 0)
-		return wait_for(dev, need);
+		return wait_for(dev, what);
 	deliver(dev, supply);
 	return RNG_SERVED;
 }
@@ -153,16 +152,16 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 
 	max_reqs = budget_allowance(supply->requests, &dev->requests);
 	if (max_reqs == 0)
-		return wait_for(dev, ALLOWANCE);
+		return wait_for(dev, WAITING_FOR_TOKENS);
 	allowance = budget_allowance(supply->bytes, &dev->bytes);
 	if (allowance == 0)
-		return give_nothing(dev, supply, ALLOWANCE);
+		return give_nothing(dev, supply, WAITING_FOR_TOKENS);
 	max_bytes = turn_bytes(supply);
 	if (allowance < max_bytes)
 		max_bytes = allowance;
 	max_bytes = fair_share(supply, entropy_avail(supply->entropy, max_bytes), max_bytes);
 	if (max_bytes == 0)
-		return give_nothing(dev, supply, BYTES);
+		return give_nothing(dev, supply, WAITING_FOR_BYTES);
 
 	r = virtq_gather(&dev->vq, max_bytes, max_reqs, burst);
 	last = burst->bytes == allowance && burst->n_reqs < max_reqs && r != VIRTQ_BROKEN &&
@@ -173,7 +172,7 @@ enum rng_result rng_device_poll(struct rng_device *dev, struct rng_supply *suppl
 	virtq_written(&dev->vq, burst);
 	if (err != 0) {
 		virtq_rewind(&dev->vq);
-		return wait_for(dev, BYTES);
+		return wait_for(dev, WAITING_FOR_BYTES);
 	}
 	budget_charge(supply->bytes, &dev->bytes, burst->bytes);
 	stats_add(&dev->stats.bytes, burst->bytes);

@@ -21,6 +21,7 @@
 #include "guest_mem.h"
 #include "stats.h"
 #include "virtq.h"
+#include "waiting.h"
 
 /**
  * What a guest was served. LCORE: rw (the lcore that owns the guest is the only writer), others:
@@ -42,9 +43,8 @@ struct rng_device {
 	struct guest_mem mem;
 	struct virtq vq;
 	struct budget_account bytes, requests;
-	bool call_owed; /* completed requests that the driver wants to be notified of */
-	bool waiting;	/* the last turn found work that it could not do */
-	bool starved;	/* it was for want of bytes, not of an allowance */
+	bool call_owed;		    /* completed requests that the driver wants to be notified of */
+	enum waiting_for waits_for; /* what the last turn had not, to do the work that it found */
 	struct rng_stats stats;
 };
 

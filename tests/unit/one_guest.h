@@ -62,7 +62,7 @@ static inline void assert_waits(struct fixture *fx, uint64_t now_ns)
 
 	for (unsigned i = 0; i < 5; i++) {
 		assert_int_equal(poll_at(fx, now_ns), RNG_WAIT);
-		assert_true(fx->g.dev.waiting);
+		assert_int_not_equal(fx->g.dev.waits_for, WAITING_FOR_NOTHING);
 	}
 	vm_assert_untouched(&fx->g.vm, copy);
 	vm_take_none(&fx->g.vm);

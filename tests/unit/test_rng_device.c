@@ -233,7 +233,7 @@ static void test_dry_while_a_request_is_open(void **state)
 	fixture_fini(&fx);
 }
 
-/* 'waiting' tells of the last turn, so that each wait is counted when it begins. */
+/* 'waits_for' tells of the last turn, so that each wait is counted when it begins. */
 static void test_waits_are_counted(void **state)
 {
 	struct fixture fx;
@@ -247,7 +247,7 @@ static void test_waits_are_counted(void **state)
 	byte_ring_set_dry(&fx.host.ring, true);
 	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
 	take(&fx, 30);
-	assert_false(fx.g.dev.waiting);
+	assert_int_equal(fx.g.dev.waits_for, WAITING_FOR_NOTHING);
 	assert_int_equal(poll_at(&fx, 0), RNG_IDLE);
 	offer(&fx, 0, 100);
 	assert_waits(&fx, 0);
@@ -345,11 +345,11 @@ static void test_few_bytes_are_shared(void **state)
 	fixture_init(&fx, BUDGET_UNLIMITED);
 	offer(&fx, 0, 10000);
 	assert_int_equal(poll_at(&fx, 0), RNG_WAIT);
-	assert_true(fx.g.dev.starved);
+	assert_int_equal(fx.g.dev.waits_for, WAITING_FOR_BYTES);
 	fx.host.supply.sharers = 4;
 	host_feed(&fx.host, 1000);
 	assert_int_equal(poll_at(&fx, 0), RNG_SERVED);
-	assert_false(fx.g.dev.starved);
+	assert_int_equal(fx.g.dev.waits_for, WAITING_FOR_NOTHING);
 	assert_int_equal(fx.g.dev.stats.bytes, 250);
 	/* A part is not divided into less than a usual request. */
 	fx.host.supply.sharers = 100;

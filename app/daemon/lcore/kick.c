@@ -35,7 +35,8 @@ uint64_t kick_listen(int epoll, struct guest *g, uint64_t now_ns)
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = g};
 	struct kick *k = &g->kick;
 
-	if (!g->dev.vq.kicks_on && !g->dev.waiting) { /* it had work: that was not in vain */
+	/* It had work: that was not in vain. */
+	if (!g->dev.vq.kicks_on && g->dev.waits_for == WAITING_FOR_NOTHING) {
 		k->vain = 0;
 		k->mute_ns = k->look_ns = 0;
 	}

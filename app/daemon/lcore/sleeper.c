@@ -85,7 +85,7 @@ static bool prepare(const struct sleeper *s, struct guest *g, uint64_t now_ns, u
 	if (look_ns < *until_ns)
 		*until_ns = look_ns;
 	/* For bytes or tokens: these wake us. Or nobody would hear its kicks. */
-	if (dev->waiting || g->kick.fd < 0)
+	if (dev->waits_for != WAITING_FOR_NOTHING || g->kick.fd < 0)
 		return false;
 	return !dev->vq.kicks_on && virtq_enable_kicks(&dev->vq);
 }

@@ -32,11 +32,7 @@ static inline uint64_t since_ns(const struct worker *w)
 
 void worker_note_wait(struct guest *g, bool waits)
 {
-	enum waiting_for kind = WAITING_FOR_NOTHING;
-
-	if (waits)
-		kind = g->dev.starved ? WAITING_FOR_BYTES : WAITING_FOR_TOKENS;
-	waiting_set(&g->waiting, kind, clock_now_ns());
+	waiting_set(&g->waiting, waits ? g->dev.waits_for : WAITING_FOR_NOTHING, clock_now_ns());
 }
 
 /* It was served, and its request may have waited since then. */
@@ -59,7 +55,7 @@ static void break_off(struct worker *w, struct guest *g)
 static bool turn(struct worker *w, unsigned i)
 {
 	struct guest *g = w->roster.guests[i];
-	const bool waited = g->dev.waiting;
+	const bool waited = g->dev.waits_for != WAITING_FOR_NOTHING;
 	enum rng_result r = rng_device_poll(&g->dev, &w->supply);
 	uint64_t since;
 
@@ -75,11 +71,11 @@ static bool turn(struct worker *w, unsigned i)
 		break_off(w, g);
 		return true;
 	}
-	if (r == RNG_WAIT && !g->dev.starved && !g->dev.call_owed) {
+	if (r == RNG_WAIT && g->dev.waits_for == WAITING_FOR_TOKENS && !g->dev.call_owed) {
 		roster_park(&w->roster, i);
 		return false;
 	}
-	w->starved += r == RNG_WAIT && g->dev.starved;
+	w->starved += r == RNG_WAIT && g->dev.waits_for == WAITING_FOR_BYTES;
 	roster_watch(&w->roster, i);
 	return r == RNG_SERVED;
 }
