@@ -13,7 +13,8 @@
  *
  * The chance that a sound source fails one test of one sample or window is 2^-60, below the range
  * that §4.4 recommends (2^-20 to 2^-40): at a gigabyte a second, 2^-40 would be a false alarm
- * every 18 minutes.
+ * every 18 minutes. Below 60/512 bits in a byte a whole window of one value is no proof, and the
+ * repetition count is all that is left.
  *
  * Thread safety: none. One thread uses a struct health at a time.
  */
