@@ -149,6 +149,8 @@ int frontend_send_raw(struct frontend *fe, const struct vhost_user_header *heade
 		for (unsigned i = 0; i < 2; i++) {
 			size_t done = (size_t)n < iov[i].iov_len ? (size_t)n : iov[i].iov_len;
 
+			if (done == 0)
+				continue; /* no payload: NULL */
 			iov[i].iov_base = (char *)iov[i].iov_base + done;
 			iov[i].iov_len -= done;
 			n -= (ssize_t)done;
