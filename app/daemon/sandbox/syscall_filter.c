@@ -153,7 +153,7 @@ static int add_arguments(scmp_filter_ctx ctx, const struct argument *arguments, 
 /* Memory, and a signal to a thread of this process: what both kinds have. */
 static int add_common(scmp_filter_ctx ctx)
 {
-	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
 	int err = add_arguments(ctx, memory_arguments, N(memory_arguments));
 
 	return err != 0 ? err : add(ctx, SCMP_ACT_ALLOW, "tgkill", 1, &self);
