@@ -208,9 +208,9 @@ static rlim_t limit_fds(const struct daemon *d, rlim_t limit)
 }
 
 /*
- * It goes away while no descriptor can be had for another attempt: rte_vhost goes on with the number
- * of the one that it has closed, which is soon somebody else's, who must not notice. The front-end
- * is connected to again.
+ * It goes away while no descriptor can be had for another attempt: rte_vhost goes on with the
+ * number of the one that it has closed, which is soon somebody else's, who must not notice. The
+ * front-end is connected to again.
  */
 static void test_no_descriptor_to_come_back_with(void **state)
 {

@@ -50,10 +50,10 @@ void conn_limit_waits(int fd, unsigned ms);
 bool conn_is_read(int fd);
 
 /**
- * End a connection in client mode, whose socket rte_vhost is about to make anew, in this thread. When
- * it cannot, it does not notice, and goes on with the number of the one that it has closed: to
- * connect it, or to close it, whatever that is meanwhile. So then it gets this one, which is good for
- * nothing, and its own to close.
+ * End a connection in client mode, whose socket rte_vhost is about to make anew, in this thread.
+ * When it cannot, it does not notice, and goes on with the number of the one that it has closed: to
+ * connect it, or to close it, whatever that is meanwhile. So then it gets this one, which is good
+ * for nothing, and its own to close.
  */
 void conn_leave(int fd);
 

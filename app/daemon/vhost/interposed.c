@@ -4,8 +4,8 @@
  * socket, does it by these. A definition in the program comes before that of the C library, for
  * archives and for shared libraries that use it.
  *
- * What it receives is judged first (receive.h); the connections that it makes are noted, and it does
- * not take one for its own that is not (conn.h).
+ * What it receives is judged first (receive.h); the connections that it makes are noted, and it
+ * does not take one for its own that is not (conn.h).
  *
  * Context: any. The EAL of one process without a --file-prefix to share receives nothing by it.
  */
@@ -38,8 +38,9 @@ int accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 int socket(int domain, int type, int protocol)
 {
-	int (*next)(int domain, int type, int protocol); /* the thread sanitizer's, if it is there */
+	int (*next)(int domain, int type, int protocol);
 
+	/* Which may be a sanitizer's. */
 	*(void **)&next = dlsym(RTLD_NEXT, "socket");
 	return conn_made(next(domain, type, protocol));
 }

@@ -30,20 +30,23 @@
 
 int listener_start(const char *path, bool client, const struct rte_vhost_device_ops *ops)
 {
-	static struct log_limit failures; /* a front-end's socket is tried again every few seconds */
+	static struct log_limit
+		failures; /* a front-end's socket is tried again every few seconds */
 	uint64_t offered;
 	mode_t mask;
 	int rc;
 
 	if (rte_vhost_driver_register(path, client ? RTE_VHOST_USER_CLIENT : 0) != 0) {
-		LOG_LIMITED(&failures, ERR, "cannot make a socket for %s: rte_vhost refused it", path);
+		LOG_LIMITED(
+			&failures, ERR, "cannot make a socket for %s: rte_vhost refused it", path);
 		return -EIO;
 	}
 	if (rte_vhost_driver_set_features(path, FEATURES) != 0 ||
 		rte_vhost_driver_get_protocol_features(path, &offered) != 0 ||
 		rte_vhost_driver_set_protocol_features(path, offered & PROTOCOL_FEATURES) != 0 ||
 		rte_vhost_driver_callback_register(path, ops) != 0) {
-		LOG_LIMITED(&failures, ERR, "cannot set up the socket %s: rte_vhost refused it", path);
+		LOG_LIMITED(
+			&failures, ERR, "cannot set up the socket %s: rte_vhost refused it", path);
 		rte_vhost_driver_unregister(path);
 		return -EIO;
 	}
