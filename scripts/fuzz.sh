@@ -95,7 +95,7 @@ compile()
 
     shift 2
     if [[ ! -f $dir/build.ninja ]]; then
-        CC=clang meson setup "$dir" "$top" -Db_lundef=false "-Dc_args=$c_args" "$@" ||
+        CC=clang meson setup "$dir" "$top" -Dwerror=true -Db_lundef=false "-Dc_args=$c_args" "$@" ||
             die "meson cannot set up $dir"
     fi
     ninja -C "$dir" fuzz-targets || die "$dir does not compile"
