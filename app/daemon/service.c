@@ -122,6 +122,8 @@ void service_close(struct service *s)
 	free(s);
 }
 
+_Static_assert(OPTIONS_LCORES_MAX <= BUDGET_LCORES_MAX, "each lcore has its place in an exchange");
+
 /* How lcore number 'index' keeps one of its two budgets. */
 static struct budget_config budget_config(const struct service *s, const struct eal *eal,
 	unsigned index, uint64_t crumb, struct budget_exchange *exchange)
