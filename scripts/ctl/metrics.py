@@ -58,7 +58,7 @@ def from_telemetry(telemetry, guest_histograms):
     """Ask for all. A guest that goes while others are asked for is left out."""
     names = telemetry.guests()
     guests = [guest for guest in (telemetry.ask('guest', name) for name in names) if guest]
-    lcores = telemetry.ask('lcores') or {}
+    lcores = telemetry.lcores()
     source = telemetry.ask('source') or {}
     wanted = [('service', name) for name in names] if guest_histograms else []
     wanted += [(kind, number) for kind in ('wake', 'timer') for number in lcores]

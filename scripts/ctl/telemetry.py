@@ -83,3 +83,12 @@ class Telemetry:
             if not more:
                 return names
             names += more
+
+    def lcores(self):
+        """Each lcore that polls, by its number; an answer has room for some."""
+        lcores = {}
+        while True:
+            more = self.ask('lcores', len(lcores))
+            if not more:
+                return lcores
+            lcores.update(more)

@@ -227,6 +227,37 @@ static void test_unknown(void **state)
 	}
 }
 
+/* More lcores than fit into an answer, which the EAL cuts off in silence: they come in several. */
+static void test_many_lcores(void **state)
+{
+	struct fixture *fx = *state;
+	unsigned n = 0;
+	size_t more;
+
+	daemon_run(&fx->daemon,
+		(const char *[]){"--no-huge", "--no-shconf", "--no-pci", "-m", "64", "--lcores",
+			"(0-60)@0", "--", "-s", fx->daemon.prefix, "--idle", "adaptive", NULL});
+	daemon_wait_until_said(&fx->daemon, "vhost-rng: serving");
+	fx->fd = telemetry_connect(&fx->daemon);
+	do {
+		json_t *lcores = telemetry_ask(fx->fd, "/vhost_rng/lcores,%u", n);
+		const char *key;
+		json_t *lcore;
+
+		more = json_object_size(lcores);
+		assert_in_range(more, 0, 24);
+		json_object_foreach(lcores, key, lcore)
+		{
+			assert_int_equal(client_number(lcore, "lcore"), ++n);
+			assert_int_equal(atoi(key), n);
+			assert_int_equal(client_number(lcore, "cpu"), 0);
+			assert_true(client_number(lcore, "wakes") >= 0);
+		}
+		json_decref(lcores);
+	} while (more > 0);
+	assert_int_equal(n, 60);
+}
+
 /* How long the daemon's one lcore has been what it can be; in '*busy_ns' how long it was busy. */
 static int64_t counted_ns(struct fixture *fx, int64_t *busy_ns)
 {
@@ -459,6 +490,7 @@ int main(void)
 		TELEMETRY_TEST(test_socket),
 		TELEMETRY_TEST(test_same_as_control),
 		TELEMETRY_TEST(test_unknown),
+		TELEMETRY_TEST(test_many_lcores),
 		TELEMETRY_TEST(test_time_of_poll),
 		TELEMETRY_TEST(test_time_of_adaptive),
 		TELEMETRY_TEST(test_time_without_rest),

@@ -78,7 +78,8 @@ LCORE = {'lcore': 3, 'cpu': 3, 'guests': 1, 'reseeds': 9, 'generated': 5, 'overd
 ANSWERS = {
     'guest,vm1': GUEST,
     'guest,vm2': {**GUEST, 'name': 'vm2', 'state': 'alone', 'broken': 'a loop'},
-    'lcores': {'3': LCORE},
+    'lcores,0': {'3': LCORE},
+    'lcores,1': {'4': {**LCORE, 'lcore': 4, 'reseeds': 11}}, 'lcores,2': {},
     'source': {'mode': 'drbg', '0': {'file': '/dev/urandom', 'state': 'ok', 'bytes': 48,
                                      'unwell': 1, 'errors': 2}},
     'budget': {'max_bytes': 4096, 'period_ms': 1500, 'sharing': 'fair', 'refill': 'period',
@@ -91,7 +92,7 @@ ANSWERS = {
 
 class FakeTelemetry:
     """As DPDK's: it says something of itself, and then answers. 'gone' is a guest that was listed
-    and is there no more; names come in pieces."""
+    and is there no more; names and lcores come in pieces."""
 
     def __init__(self, path, hello=None):
         self.path = path
@@ -141,6 +142,7 @@ def _(env):
             'vhost_rng_lcore_seconds_total{lcore="3",state="busy"}': 1.5,
             'vhost_rng_lcore_seconds_total{lcore="3",state="blocked"}': 5e-9,
             'vhost_rng_lcore_reseeds_total{lcore="3"}': 9,
+            'vhost_rng_lcore_reseeds_total{lcore="4"}': 11,
             'vhost_rng_source_ok{file="/dev/urandom"}': 1,
             'vhost_rng_source_health_test_failures_total{file="/dev/urandom"}': 1,
             'vhost_rng_source_info{mode="drbg"}': 1,

@@ -27,6 +27,9 @@
 /* Names in one answer: it has 16 KiB, and a name up to 66 bytes in it. */
 #define NAMES_MAX 240
 
+/* The same of lcores: one is up to 650 bytes. */
+#define LCORES_MAX 24
+
 #define NAME_SIZE 32
 
 /* The EAL's threads go on until the process ends; the daemon does not. */
@@ -126,9 +129,15 @@ static int answer(struct rte_tel_data *t, json_t *report)
 
 /* Answers. Each has the daemon, and is under 'lock' */
 
+/* How many of a long list were in the answers before this one. */
+static unsigned long to_skip(const char *params)
+{
+	return params != NULL ? strtoul(params, NULL, 10) : 0;
+}
+
 static int tell_guests(const struct daemon *d, const char *params, struct rte_tel_data *t)
 {
-	unsigned long skip = params != NULL ? strtoul(params, NULL, 10) : 0;
+	unsigned long skip = to_skip(params);
 	struct guest_table *table = guests_table(d->guests);
 
 	rte_tel_data_start_array(t, RTE_TEL_STRING_VAL);
@@ -168,10 +177,12 @@ static json_t *with_numbered(json_t *all, unsigned number, json_t *report)
 static int tell_lcores(const struct daemon *d, const char *params, struct rte_tel_data *t)
 {
 	const struct workers *workers = service_workers(d->service);
+	unsigned long skip = to_skip(params);
 	json_t *all = json_object();
 
-	for (unsigned i = 0; i < workers->n; i++)
-		all = with_numbered(all, worker_lcore(workers->all[i]), report_lcore(d, i));
+	for (unsigned long i = skip; i < workers->n && i - skip < LCORES_MAX; i++)
+		all = with_numbered(
+			all, worker_lcore(workers->all[i]), report_lcore(d, (unsigned)i));
 	return answer(t, all);
 }
 
@@ -286,7 +297,9 @@ static const struct command {
 	{"/vhost_rng/guests", tell_guests,
 		"Names of the guests, 240 at most. Parameter: how many to leave out first"},
 	{"/vhost_rng/guest", tell_guest, "State and counters of a guest. Parameter: its name"},
-	{"/vhost_rng/lcores", tell_lcores, "State and counters of each lcore that polls"},
+	{"/vhost_rng/lcores", tell_lcores,
+		"State and counters of lcores that poll, 24 at most. Parameter: how many to leave "
+		"out first"},
 	{"/vhost_rng/source", tell_source, "State and counters of each source"},
 	{"/vhost_rng/budget", tell_budget, "What all guests together may have"},
 	{"/vhost_rng/histogram", tell_histogram,
