@@ -251,6 +251,25 @@ static void test_no_descriptor_to_come_back_with(void **state)
 	guest_assert_served(&fx->guest);
 }
 
+/* Who is removed is not connected to once more, as rte_vhost does when a front-end hangs up. */
+static void test_removed(void **state)
+{
+	struct fixture *fx = *state;
+	char control[96];
+	int conn;
+
+	snprintf(control, sizeof(control), "%s/control", fx->daemon.dir);
+	guest_init(&fx->guest, &(struct guest_cfg){0});
+	assert_int_equal(listener_open(fx->daemon.socket[0], &fx->listen_fd), 0);
+	daemon_run(&fx->daemon, (const char *[]){"--client", "-s", fx->daemon.prefix,
+					"--control-socket", control, NULL});
+	accept_daemon(&fx->guest, fx->listen_fd);
+	guest_assert_served(&fx->guest);
+	client_do(control, "{\"command\": \"remove\", \"name\": \"0\"}");
+	assert_int_equal(frontend_sync(fx->guest.fe), -ECONNRESET);
+	assert_int_equal(listener_accept(fx->listen_fd, 1500, &conn), -ETIMEDOUT);
+}
+
 /* What is refused at start, and what the message names. */
 static void test_refused(void **state)
 {
@@ -363,6 +382,7 @@ int main(void)
 		CLIENT_TEST(test_front_end_is_restarted),
 		CLIENT_TEST(test_socket_is_left_alone),
 		CLIENT_TEST(test_no_descriptor_to_come_back_with),
+		CLIENT_TEST(test_removed),
 		CLIENT_TEST(test_refused),
 		CLIENT_TEST(test_sigterm),
 		CLIENT_TEST(test_as_many_as_possible),

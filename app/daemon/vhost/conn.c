@@ -29,7 +29,7 @@ static __thread int left = -1;
 
 void conn_leave(int fd)
 {
-	conn_hang_up(fd); /* its peer must not wait for the close() */
+	shutdown(fd, SHUT_RDWR); /* its peer must not wait for the close() */
 	if (left >= 0)
 		close(left);
 	left = fd;
@@ -108,9 +108,4 @@ bool conn_is_read(int fd)
 	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
 
 	return poll(&pfd, 1, 0) != 0;
-}
-
-void conn_hang_up(int fd)
-{
-	shutdown(fd, SHUT_RDWR);
 }

@@ -60,7 +60,4 @@ void conn_leave(int fd);
 /** The calling thread has made a socket, or not: < 0. @return what it is to go on with */
 int conn_made(int fd);
 
-/** End it for both sides: whoever reads from it sees its end. Nothing is closed. */
-void conn_hang_up(int fd);
-
 #endif

@@ -393,19 +393,13 @@ int session_add(struct guest *g)
 	return err;
 }
 
-/* A front-end that stopped in the middle of a message holds up whoever waits for its connection. */
-static void hang_up(const struct guest *g)
-{
-	pthread_mutex_lock(&sessions_lock);
-	for (const struct session *s = g->session; s != NULL; s = s->older)
-		conn_hang_up(s->conn_fd);
-	pthread_mutex_unlock(&sessions_lock);
-}
-
 void session_remove(struct guest *g)
 {
-	hang_up(g);
-	/* Calls on_destroy_device(), but not on_destroy_connection(). */
+	/*
+	 * Calls on_destroy_device(), but not on_destroy_connection(). It waits for a message that
+	 * is half there, RECEIVE_WAIT_MS; a front-end that was hung up on would be connected to
+	 * again.
+	 */
 	rte_vhost_driver_unregister(g->spec.path);
 	pthread_mutex_lock(&sessions_lock);
 	for (struct session *s = g->session, *older; s != NULL; s = older) {
