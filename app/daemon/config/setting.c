@@ -33,15 +33,23 @@ int setting_text(const struct setting *s, void *object, const char *value, struc
 	return 0;
 }
 
-/* In a file, blanks around a value are not part of it, and a comment may follow one. */
+static bool has_comment(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (isspace((unsigned char)text[0]) && text[1] == ';')
+			return true;
+	return false;
+}
+
+/* In a file, white space around a value is not part of it, and a comment may follow one. */
 static bool is_sayable(const struct setting *s, const char *text)
 {
 	size_t len = strlen(text);
 
 	return len > 0 && strlen(s->name) + strlen(" = ") + len <= LINE_BYTES_MAX &&
-	       strchr(" \t\";", text[0]) == NULL && !isspace((unsigned char)text[len - 1]) &&
-	       strpbrk(text, "\r\n") == NULL && strstr(text, " ;") == NULL &&
-	       strstr(text, "\t;") == NULL;
+	       !isspace((unsigned char)text[0]) && strchr("\";", text[0]) == NULL &&
+	       !isspace((unsigned char)text[len - 1]) && strchr(text, '\n') == NULL &&
+	       !has_comment(text);
 }
 
 void setting_print_line(const struct setting *s, const char *text, FILE *file)
