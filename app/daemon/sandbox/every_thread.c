@@ -12,11 +12,9 @@
 
 #define THREADS_MAX 1024
 
-/* How long one thread may take: it may be off its CPU for long, on a machine that is overloaded. */
-#define WAIT_S 5
-
-static int (*task)(void); /* MAIN: rw, handlers: ro */
-static int first_error;	  /* MAIN: rw, handlers: rw, one at a time */
+static int (*task)(void); /* MAIN: rw, the thread that is asked: ro */
+static pid_t asked;	  /* who is to run it; 0: nobody. MAIN: rw, handlers: rw */
+static int first_error;	  /* MAIN: rw, the thread that is asked: rw */
 static sem_t done;
 
 static void keep_error(int err)
@@ -27,12 +25,19 @@ static void keep_error(int err)
 		&first_error, &none, err, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+/* The turn is taken once: by the thread that is asked, or by MAIN, who waits no longer. */
+static bool take_turn(pid_t tid)
+{
+	return __atomic_compare_exchange_n(
+		&asked, &tid, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 static void handle(int sig)
 {
-	int saved = errno, (*fn)(void) = __atomic_load_n(&task, __ATOMIC_ACQUIRE);
+	int saved = errno;
 
-	if (fn != NULL) {
-		keep_error(fn());
+	if (take_turn(gettid())) {
+		keep_error(task());
 		sem_post(&done);
 	}
 	errno = saved;
@@ -47,20 +52,35 @@ static int install(void)
 	return sigaction(SIGRTMIN, &action, NULL) == 0 ? 0 : -errno;
 }
 
-static void run_on(pid_t tid)
+static int wait_done(const struct timespec *until)
 {
-	struct timespec until;
 	int rc;
 
+	do
+		rc = until != NULL ? sem_clockwait(&done, CLOCK_MONOTONIC, until) : sem_wait(&done);
+	while (rc != 0 && errno == EINTR);
+	return rc == 0 ? 0 : -errno;
+}
+
+static void run_on(pid_t tid, unsigned wait_ms)
+{
+	struct timespec until;
+	int err;
+
+	__atomic_store_n(&asked, tid, __ATOMIC_RELEASE);
 	if (tgkill(getpid(), tid, SIGRTMIN) != 0)
 		return; /* it has ended */
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += WAIT_S;
-	do
-		rc = sem_clockwait(&done, CLOCK_MONOTONIC, &until);
-	while (rc != 0 && errno == EINTR);
-	if (rc != 0)
-		keep_error(-errno);
+	until.tv_sec += wait_ms / 1000;
+	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	err = wait_done(&until);
+	if (err != 0 && !take_turn(tid))
+		err = wait_done(NULL); /* it is at it */
+	keep_error(err);
 }
 
 static bool is_known(const pid_t *tids, unsigned n, pid_t tid)
@@ -72,7 +92,7 @@ static bool is_known(const pid_t *tids, unsigned n, pid_t tid)
 }
 
 /* Those that were not there at the last look. @return how many; they are known now */
-static unsigned run_on_new(DIR *dir, pid_t *tids, unsigned *n)
+static unsigned run_on_new(DIR *dir, pid_t *tids, unsigned *n, unsigned wait_ms)
 {
 	const struct dirent *entry;
 	unsigned before = *n;
@@ -88,12 +108,12 @@ static unsigned run_on_new(DIR *dir, pid_t *tids, unsigned *n)
 			break;
 		}
 		tids[(*n)++] = tid;
-		run_on(tid);
+		run_on(tid, wait_ms);
 	}
 	return *n - before;
 }
 
-int every_thread(int (*fn)(void))
+int every_thread(int (*fn)(void), unsigned wait_ms)
 {
 	pid_t tids[THREADS_MAX] = {gettid()};
 	unsigned n = 1;
@@ -105,11 +125,10 @@ int every_thread(int (*fn)(void))
 	err = install();
 	if (err == 0) {
 		first_error = 0;
-		__atomic_store_n(&task, fn, __ATOMIC_RELEASE);
+		task = fn;
 		/* A thread that was started meanwhile may be a child of one that had not run it. */
-		while (run_on_new(dir, tids, &n) > 0)
+		while (run_on_new(dir, tids, &n, wait_ms) > 0)
 			;
-		__atomic_store_n(&task, NULL, __ATOMIC_RELEASE);
 		keep_error(fn()); /* this one last: until then it can look for others */
 		err = first_error;
 	}

@@ -15,11 +15,13 @@
  */
 
 /**
- * @param fn  async-signal-safe; what it needs is in static memory, since a thread that was not
- *            waited for may run it later
- * @return    0; the first negative errno that 'fn' returned; -ETIMEDOUT when a thread blocks the
- *            signal; what opendir(3) of /proc/self/task says. The others have run it even so.
+ * @param fn       async-signal-safe
+ * @param wait_ms  for one thread, to begin: it may be off its CPU for long, on a machine that is
+ *                 overloaded
+ * @return         0; the first negative errno that 'fn' returned; -ETIMEDOUT when a thread
+ *                 blocks the signal; what opendir(3) of /proc/self/task says. The others have run
+ *                 it even so, and one that was not waited for does not run it later.
  */
-int every_thread(int (*fn)(void));
+int every_thread(int (*fn)(void), unsigned wait_ms);
 
 #endif

@@ -21,6 +21,8 @@
 
 #define BIT(part) (1u << (part))
 
+#define THREAD_WAIT_MS 5000
+
 static const char *const names[SANDBOX_PARTS] = {
 	[SANDBOX_DUMPS] = "dumps",
 	[SANDBOX_NAMESPACES] = "namespaces",
@@ -172,12 +174,12 @@ static int enter_ruleset(void)
 
 static int drop_capabilities(const struct sandbox_config *cfg)
 {
-	return every_thread(drop_own_capabilities);
+	return every_thread(drop_own_capabilities, THREAD_WAIT_MS);
 }
 
 static int forbid_privileges(const struct sandbox_config *cfg)
 {
-	return every_thread(forbid_own_privileges);
+	return every_thread(forbid_own_privileges, THREAD_WAIT_MS);
 }
 
 static int limit_files(const struct sandbox_config *cfg)
@@ -194,7 +196,7 @@ static int limit_files(const struct sandbox_config *cfg)
 	if (cfg->files->err != 0)
 		return cfg->files->err;
 	ruleset = cfg->files->ruleset;
-	err = every_thread(enter_ruleset);
+	err = every_thread(enter_ruleset, THREAD_WAIT_MS);
 	ruleset = -1;
 	return err;
 }
@@ -326,7 +328,7 @@ int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_report *repor
 	 * this. */
 	backtrace(&frame, 1);
 	if (is_wanted(cfg->options, SANDBOX_CAPS) && !is_instrumented())
-		every_thread(drop_bounding_set);
+		every_thread(drop_bounding_set, THREAD_WAIT_MS);
 	if (cfg->user != NULL)
 		err = become(cfg, report, why);
 	return err != 0 ? err : give_up_all(cfg, SANDBOX_CAPS, SANDBOX_PARTS, report, why);
