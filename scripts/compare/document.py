@@ -10,7 +10,7 @@ import process
 import resting
 
 # Beyond these the machine had other work.
-LOAD_MAX = 0.7
+LOAD_MAX = 0.3
 OWN_RATE_MIN = 30e6
 
 
@@ -205,8 +205,9 @@ class Document:
         load, rate = self.r['machine']['load'], self.r['own_cost']
         if load <= LOAD_MAX and rate >= OWN_RATE_MIN:
             return []
-        return ['**This run was disturbed: other programs had the CPUs (load average '
-                f'{load:.1f}; the bench alone drove {number(rate / 1e6)} million requests/s). Its '
+        return ['**This run was disturbed: other programs kept '
+                f'{load:.1f} CPUs busy when it began; '
+                f'the bench alone drove {number(rate / 1e6)} million requests/s. Its '
                 'figures say little; repeat it on a machine that does nothing else.**', '']
 
     def lines(self):
@@ -250,7 +251,7 @@ class Document:
             f'- All read /dev/urandom. They take turns, A B A B: {r["repeats"]} runs of '
             f'{r["seconds"]:g} s each, after 0.3 s that are not counted. Tables give the median, '
             'and (least–most).',
-            f'- The machine\'s load average was {m["load"]:.2f} when it began.',
+            f'- Others kept {m["load"]:.2f} CPUs busy when it began.',
             '- "depth" is how many requests are outstanding; "polls" and "sleeps" is how the guest '
             'waits: a Linux guest sleeps, with a depth of 1. Split queues, with event index.',
             '- In the mode passthrough every byte is read from the source; in the mode drbg the '
