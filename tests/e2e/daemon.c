@@ -271,6 +271,16 @@ unsigned daemon_count_fds(const struct daemon *d)
 	return n;
 }
 
+rlim_t daemon_limit_fds(const struct daemon *d, rlim_t limit)
+{
+	struct rlimit old, new;
+
+	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, NULL, &old), 0);
+	new = (struct rlimit){limit, old.rlim_max};
+	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, &new, NULL), 0);
+	return old.rlim_cur;
+}
+
 long daemon_memory_kb(const struct daemon *d, const char *line)
 {
 	char path[64], text[128];

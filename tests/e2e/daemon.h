@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #define DAEMON_MAX_SOCKETS 8
@@ -80,6 +81,9 @@ void daemon_assert_alive(struct daemon *d);
 
 /** How many descriptors it has open, and two more. */
 unsigned daemon_count_fds(const struct daemon *d);
+
+/** Let it open descriptors with numbers below 'limit' alone. @return what the limit was */
+rlim_t daemon_limit_fds(const struct daemon *d, rlim_t limit);
 
 /**
  * Its memory in KiB, as a line of /proc/PID/status has it: VmRSS; RssAnon is the process's own,

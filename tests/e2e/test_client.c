@@ -197,14 +197,17 @@ static void test_socket_is_left_alone(void **state)
 	assert_int_equal(after.st_ino, before.st_ino);
 }
 
-static rlim_t limit_fds(const struct daemon *d, rlim_t limit)
+/* A daemon with a control socket, whose path is returned, serves a guest over the front-end's
+ * socket. */
+static void serve_with_control(struct fixture *fx, char *control, size_t size)
 {
-	struct rlimit old, new;
-
-	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, NULL, &old), 0);
-	new = (struct rlimit){limit, old.rlim_max};
-	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, &new, NULL), 0);
-	return old.rlim_cur;
+	snprintf(control, size, "%s/control", fx->daemon.dir);
+	guest_init(&fx->guest, &(struct guest_cfg){0});
+	assert_int_equal(listener_open(fx->daemon.socket[0], &fx->listen_fd), 0);
+	daemon_run(&fx->daemon, (const char *[]){"--client", "-s", fx->daemon.prefix,
+					"--control-socket", control, NULL});
+	accept_daemon(&fx->guest, fx->listen_fd);
+	guest_assert_served(&fx->guest);
 }
 
 /*
@@ -221,19 +224,13 @@ static void test_no_descriptor_to_come_back_with(void **state)
 	rlim_t before;
 	int fds[16]; /* more than there are free numbers below that one */
 
-	snprintf(control, sizeof(control), "%s/control", fx->daemon.dir);
-	guest_init(&fx->guest, &(struct guest_cfg){0});
-	assert_int_equal(listener_open(fx->daemon.socket[0], &fx->listen_fd), 0);
-	daemon_run(&fx->daemon, (const char *[]){"--client", "-s", fx->daemon.prefix,
-					"--control-socket", control, NULL});
-	accept_daemon(&fx->guest, fx->listen_fd);
-	guest_assert_served(&fx->guest);
+	serve_with_control(fx, control, sizeof(control));
 	daemon_wait_until_said(&fx->daemon, "vhost-rng: serving");
-	before = limit_fds(&fx->daemon, 3);
+	before = daemon_limit_fds(&fx->daemon, 3);
 	guest_die(&fx->guest);
 	daemon_wait_until_said(&fx->daemon, "front-end left");
 	sleep_ms(50);
-	limit_fds(&fx->daemon, before);
+	daemon_limit_fds(&fx->daemon, before);
 	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = client_connect(control);
 	for (unsigned n = 0; n < 3; n++) { /* each second it is tried again */
@@ -258,13 +255,7 @@ static void test_removed(void **state)
 	char control[96];
 	int conn;
 
-	snprintf(control, sizeof(control), "%s/control", fx->daemon.dir);
-	guest_init(&fx->guest, &(struct guest_cfg){0});
-	assert_int_equal(listener_open(fx->daemon.socket[0], &fx->listen_fd), 0);
-	daemon_run(&fx->daemon, (const char *[]){"--client", "-s", fx->daemon.prefix,
-					"--control-socket", control, NULL});
-	accept_daemon(&fx->guest, fx->listen_fd);
-	guest_assert_served(&fx->guest);
+	serve_with_control(fx, control, sizeof(control));
 	client_do(control, "{\"command\": \"remove\", \"name\": \"0\"}");
 	assert_int_equal(frontend_sync(fx->guest.fe), -ECONNRESET);
 	assert_int_equal(listener_accept(fx->listen_fd, 1500, &conn), -ETIMEDOUT);

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,16 +61,6 @@ static rlim_t limit_with(const struct daemon *d, unsigned room)
 	return limit;
 }
 
-static rlim_t limit_fds(const struct daemon *d, rlim_t limit)
-{
-	struct rlimit new, old;
-
-	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, NULL, &old), 0);
-	new = (struct rlimit){limit, old.rlim_max};
-	assert_int_equal(prlimit(d->pid, RLIMIT_NOFILE, &new, NULL), 0);
-	return old.rlim_cur;
-}
-
 /* Whoever is let in cannot make others wait for the rest of a message, whatever was lacking. */
 static void knock(struct stage *st, const char *path)
 {
@@ -90,7 +79,7 @@ static void knock(struct stage *st, const char *path)
 /* Come while there are 'room' descriptors; and go. @return whether it was served */
 static bool come_with(struct stage *st, unsigned room)
 {
-	rlim_t before = limit_fds(&st->daemon, limit_with(&st->daemon, room));
+	rlim_t before = daemon_limit_fds(&st->daemon, limit_with(&st->daemon, room));
 	bool served;
 
 	/* Another socket each time: who does that too often is kept out. */
@@ -98,7 +87,7 @@ static bool come_with(struct stage *st, unsigned room)
 	served = stage_come(st, 0, 300);
 	stage_check_others(st);
 	guest_die(&st->guest);
-	limit_fds(&st->daemon, before);
+	daemon_limit_fds(&st->daemon, before);
 	return served;
 }
 
@@ -131,14 +120,14 @@ static const char no_fds[] = "the limit of open files, ";
 /* Leave it none, which it says. @return the limit as it was */
 static rlim_t use_up_fds(struct stage *st)
 {
-	rlim_t before = limit_fds(&st->daemon, limit_with(&st->daemon, 0));
+	rlim_t before = daemon_limit_fds(&st->daemon, limit_with(&st->daemon, 0));
 	int64_t end_ms = now_ms() + LIVENESS_MS;
 
 	for (; !daemon_said(&st->daemon, no_fds); sleep_ms(20)) {
 		if (now_ms() > end_ms)
 			fail_msg("the daemon does not say: %s", no_fds);
 		/* Some were in use for a moment. */
-		limit_fds(&st->daemon, limit_with(&st->daemon, 0));
+		daemon_limit_fds(&st->daemon, limit_with(&st->daemon, 0));
 	}
 	return before;
 }
@@ -191,7 +180,7 @@ static void test_descriptors_no_spinning(void **state)
 		frontend_destroy(fe[i]);
 	}
 	close(client);
-	limit_fds(&st->daemon, before);
+	daemon_limit_fds(&st->daemon, before);
 	guest_connect(&st->guest, st->daemon.socket[0]);
 	guest_assert_served(&st->guest);
 	(void)stage_stop_others(st);
@@ -211,7 +200,7 @@ static void test_descriptors_said_once(void **state)
 		stage_check_others(st);
 	}
 	assert_int_equal(times_said(&st->daemon, no_fds), 1);
-	limit_fds(&st->daemon, before);
+	daemon_limit_fds(&st->daemon, before);
 	daemon_wait_until_said(&st->daemon, "there are open files to be had again");
 	guest_connect(&st->guest, st->daemon.socket[0]);
 	guest_assert_served(&st->guest);

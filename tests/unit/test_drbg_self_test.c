@@ -162,25 +162,32 @@ static void test_failure_uninstantiates(void **state)
 #define RING_BYTES 1024
 #define SEED_BYTES 48
 
+static struct entropy e;
+static struct byte_ring ring;
+static const struct entropy_config entropy_cfg = {.ring = &ring,
+	.keystream = &keystream,
+	.seed_bytes = SEED_BYTES,
+	.reseed_bytes = 1 << 20,
+	.continue_unseeded = true};
+
+static void ring_init(void)
+{
+	static uint8_t data[RING_BYTES];
+
+	assert_int_equal(byte_ring_init(&ring, data, sizeof(data)), 0);
+}
+
 /* A cipher that breaks: an entropy that begins with it is refused; one that has begun gives nothing
  * after the next reseed, for good, and takes no more seeds. */
 static void test_entropy_gives_nothing(void **state)
 {
-	static struct entropy e;
-	static uint8_t data[RING_BYTES];
-	struct byte_ring ring;
-	struct entropy_config cfg = {.ring = &ring,
-		.keystream = &keystream,
-		.seed_bytes = SEED_BYTES,
-		.reseed_bytes = 1 << 20,
-		.continue_unseeded = true};
 	size_t room;
 
-	assert_int_equal(byte_ring_init(&ring, data, sizeof(data)), 0);
+	ring_init();
 	keystream.fault = BIT_IN_FIRST;
-	assert_int_equal(entropy_init(&e, &cfg), -EILSEQ);
+	assert_int_equal(entropy_init(&e, &entropy_cfg), -EILSEQ);
 	keystream.fault = NONE;
-	assert_int_equal(entropy_init(&e, &cfg), 0);
+	assert_int_equal(entropy_init(&e, &entropy_cfg), 0);
 	byte_ring_room(&ring, 0, &room);
 	byte_ring_produce(&ring, 4 * SEED_BYTES);
 	assert_int_equal(entropy_avail(&e, 64), 64);
@@ -200,18 +207,11 @@ static void test_entropy_gives_nothing(void **state)
 /* A cipher that failed is tested before the DRBG is instantiated anew (§11.3.2). */
 static void test_a_second_life_is_tested(void **state)
 {
-	static struct entropy e;
-	static uint8_t data[RING_BYTES];
-	struct byte_ring ring;
-	struct entropy_config cfg = {.ring = &ring,
-		.keystream = &keystream,
-		.seed_bytes = SEED_BYTES,
-		.reseed_bytes = 1 << 20};
 	uint8_t got[64];
 	const struct iovec seg = {got, sizeof(got)};
 
-	assert_int_equal(byte_ring_init(&ring, data, sizeof(data)), 0);
-	assert_int_equal(entropy_init(&e, &cfg), 0);
+	ring_init();
+	assert_int_equal(entropy_init(&e, &entropy_cfg), 0);
 	for (unsigned i = 1; i <= 2; i++) {
 		byte_ring_produce(&ring, SEED_BYTES);
 		assert_int_equal(entropy_avail(&e, 64), 64);
