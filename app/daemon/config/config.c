@@ -178,6 +178,8 @@ static int set(struct reader *r, const char *key, const char *value, struct why 
 	bit = setting_bit(r->table, s);
 	if ((r->said & bit) != 0 && !s->several)
 		return why_set(why, -EINVAL, "is there twice");
+	if (value[0] == '"')
+		return why_set(why, -EINVAL, "needs no quotes: write the value as it is");
 	r->said |= bit;
 	kept = options_keep(r->opt, value);
 	if (kept == NULL)
