@@ -244,6 +244,7 @@ static void test_refusals(void **state)
 	assert_refused("[daemon]\nhelp = yes\n", "f.conf:2: [daemon] help", "command line");
 	assert_refused("[daemon]\nfilename =\n", "f.conf:2: [daemon] filename is empty", "give");
 	assert_refused("[daemon]\nfilename = \"/f\"\n", "f.conf:2: [daemon] filename", "quotes");
+	assert_refused("[daemon]\nfilename =;/f\n", "f.conf:2: [daemon] filename", "comment");
 	assert_refused("[daemon]\nsource-mix = maybe\n", "f.conf:2", "yes");
 	assert_refused("[daemon]\nperiod\n", "f.conf:2", "KEY = VALUE");
 	assert_refused("[daemon\nperiod = 1\n", "f.conf:1", "[NAME]");

@@ -180,6 +180,8 @@ static int set(struct reader *r, const char *key, const char *value, struct why 
 		return why_set(why, -EINVAL, "is there twice");
 	if (value[0] == '"')
 		return why_set(why, -EINVAL, "needs no quotes: write the value as it is");
+	if (value[0] == ';')
+		return why_set(why, -EINVAL, "has a comment in the place of its value: give one");
 	r->said |= bit;
 	kept = options_keep(r->opt, value);
 	if (kept == NULL)
