@@ -66,7 +66,7 @@ static void *thread(void *arg)
 	return NULL;
 }
 
-static int start(void **state)
+static int start_threads(void **state)
 {
 	hears = end = 0;
 	memset(tids, 0, sizeof(tids));
@@ -81,7 +81,7 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static int stop_threads(void **state)
 {
 	__atomic_store_n(&end, 1, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < THREADS; i++)
@@ -114,8 +114,9 @@ static void test_first_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_who_is_late_stands_in_for_nobody, start, stop),
-		cmocka_unit_test_setup_teardown(test_first_error, start, stop),
+		cmocka_unit_test_setup_teardown(
+			test_who_is_late_stands_in_for_nobody, start_threads, stop_threads),
+		cmocka_unit_test_setup_teardown(test_first_error, start_threads, stop_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
