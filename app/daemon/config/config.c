@@ -158,7 +158,7 @@ static char *read_line(char *line, int size, void *arg)
 	r->err = check_line(r, line, (size_t)size);
 	if (r->err != 0)
 		return NULL;
-	blank = strspn(line, " \t");
+	blank = strspn(line, " \t\v\f\r");
 	memmove(line, line + blank, strlen(line + blank) + 1);
 	begin_if_section(r, line);
 	return r->err == 0 ? line : NULL;
