@@ -411,6 +411,7 @@ static void test_round_trip(void **state)
 	assert_round_trip(longest);
 	assert_round_trip("[daemon]\nsocket-path = /s\n");
 	assert_round_trip("[daemon]\ncontrol-socket = /c\nsource-entropy = 0.1\nlcores = 1-3\n");
+	assert_round_trip("[daemon]\nsocket-path = /s\nlcores = 0-88,100\n");
 	assert_round_trip(
 		"[daemon]\nsocket-path = /s\nsocket-count = 9\nguest = 1-3,weight=7,cap=9\n"
 		"guest = 4,burst=1,burst-once=2\nmax-bytes = 1T\nmax-requests = 9\n"

@@ -72,14 +72,22 @@ static int set_lcores(const struct setting *s, void *options, const char *value,
 static void print_lcores(const struct setting *s, const void *options, FILE *file)
 {
 	const struct options *opt = options;
+	char text[OPTIONS_LCORES_MAX * sizeof("4294967295-4294967295,")];
+	size_t len = 0;
 
 	if (opt->n_lcores == 0) {
 		setting_print_nothing(s, file);
 		return;
 	}
-	fprintf(file, "%s = ", s->name);
-	for (unsigned i = 0; i < opt->n_lcores; i++)
-		fprintf(file, "%u%c", opt->lcores[i], i + 1 < opt->n_lcores ? ',' : '\n');
+	for (unsigned i = 0, last; i < opt->n_lcores; i = last + 1) {
+		for (last = i; last + 1 < opt->n_lcores; last++)
+			if (opt->lcores[last + 1] != opt->lcores[last] + 1)
+				break;
+		len += (size_t)sprintf(text + len, i > 0 ? ",%u" : "%u", opt->lcores[i]);
+		if (last > i)
+			len += (size_t)sprintf(text + len, "-%u", opt->lcores[last]);
+	}
+	setting_print_line(s, text, file);
 }
 
 static int set_eal_options(
