@@ -400,14 +400,14 @@ static void assert_round_trip(const char *text)
 static void test_round_trip(void **state)
 {
 	char words[256] = "[daemon]\nsocket-path = /s\neal-options =";
-	char longest[256] = "[daemon]\nsocket-path = /s\nfilename = /";
+	char longest[256] = "[daemon]\nsocket-path = /s\nfilename=/";
 	struct options opt;
 	char text[8192];
 
 	for (unsigned i = 0; i < OPTIONS_EAL_WORDS_MAX; i++)
 		strcat(words, " x");
 	assert_round_trip(words);
-	memset(longest + strlen(longest), 'x', 198 - strlen("filename = /"));
+	memset(longest + strlen(longest), 'x', 198 - strlen("filename=/"));
 	assert_round_trip(longest);
 	assert_round_trip("[daemon]\nsocket-path = /s\n");
 	assert_round_trip("[daemon]\ncontrol-socket = /c\nsource-entropy = 0.1\nlcores = 1-3\n");

@@ -46,7 +46,7 @@ static bool is_sayable(const struct setting *s, const char *text)
 {
 	size_t len = strlen(text);
 
-	return len > 0 && strlen(s->name) + strlen(" = ") + len <= LINE_BYTES_MAX &&
+	return len > 0 && strlen(s->name) + strlen("=") + len <= LINE_BYTES_MAX &&
 	       !isspace((unsigned char)text[0]) && strchr("\";", text[0]) == NULL &&
 	       !isspace((unsigned char)text[len - 1]) && strchr(text, '\n') == NULL &&
 	       !has_comment(text);
@@ -54,8 +54,10 @@ static bool is_sayable(const struct setting *s, const char *text)
 
 void setting_print_line(const struct setting *s, const char *text, FILE *file)
 {
+	size_t len = strlen(s->name) + strlen(" = ") + strlen(text);
+
 	if (is_sayable(s, text))
-		fprintf(file, "%s = %s\n", s->name, text);
+		fprintf(file, "%s%s%s\n", s->name, len <= LINE_BYTES_MAX ? " = " : "=", text);
 	else
 		fprintf(file, "# %s: what the command line says cannot be said in a file\n",
 			s->name);
