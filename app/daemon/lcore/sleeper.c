@@ -174,8 +174,7 @@ static void note_late(struct latency *l, uint64_t when_ns, uint64_t now_ns)
 /* Wait until the bell rings; with 'kicks', until a guest kicks. */
 static void wait_for(struct sleeper *s, bool kicks, uint64_t ns)
 {
-	struct timespec ts = {
-		.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+	struct timespec ts = clock_timespec(ns);
 	struct pollfd fds[2] = {
 		{.fd = s->bell.fd, .events = POLLIN}, {.fd = s->epoll, .events = POLLIN}};
 	uint64_t begin_ns = s->idle.now_ns, now_ns;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sandbox/every_thread.h"
 
+#include "clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <semaphore.h>
@@ -70,13 +72,7 @@ static void run_on(pid_t tid, unsigned wait_ms)
 	__atomic_store_n(&asked, tid, __ATOMIC_RELEASE);
 	if (tgkill(getpid(), tid, SIGRTMIN) != 0)
 		return; /* it has ended */
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += wait_ms / 1000;
-	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
+	until = clock_timespec(clock_now_ns() + wait_ms * UINT64_C(1000000));
 	err = wait_done(&until);
 	if (err != 0 && !take_turn(tid))
 		err = wait_done(NULL); /* it is at it */

@@ -155,8 +155,7 @@ static void set_dry(struct feeder *f, bool dry)
  */
 static void nap(struct feeder *f, uint64_t ns, struct pollfd *fds, unsigned n)
 {
-	struct timespec ts = {
-		.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+	struct timespec ts = clock_timespec(ns);
 
 	fds[0] = (struct pollfd){.fd = f->bell.fd, .events = POLLIN};
 	ppoll(fds, n, &ts, NULL);
