@@ -68,7 +68,7 @@ static void close_short(struct rng_device *dev, struct virtq_burst *burst)
 {
 	unsigned before = burst->n_reqs;
 
-	if (!would_stop_linux(&dev->vq))
+	if (rng_device_can_end(dev))
 		virtq_close_short(&dev->vq, burst);
 	stats_add(&dev->stats.short_reqs, burst->n_reqs - before);
 }
