@@ -134,13 +134,13 @@ static int init_eal(int argc, char **argv, struct why *why)
 
 	rte_errno = 0;
 	n = rte_eal_init(argc, argv);
-	if (n >= 0 && n + 1 < argc)
+	if (n + 1 >= argc)
+		return 0;
+	if (n >= 0)
 		return why_set(why, -EINVAL,
 			"'%s' among the EAL options is none of them, nor the value of one: take it "
 			"away",
 			argv[n + 1]);
-	if (n >= 0)
-		return 0;
 	/* It does not always say. */
 	if (rte_errno == 0)
 		return why_set(why, -EIO, "the EAL did not start: what it wrote before says why");
