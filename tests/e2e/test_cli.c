@@ -489,6 +489,14 @@ static void test_command_lines(void **state)
 	}
 }
 
+/* It did not start, said why, and made no socket. */
+static void assert_not_started(struct fixture *fx, const char *why)
+{
+	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+	assert_true(daemon_said(&fx->daemon, why));
+	assert_false(exists(fx->daemon.socket[0]));
+}
+
 /* An EAL that cannot start ends it, also where DPDK gives no reason: there is no first process. */
 static void test_no_eal(void **state)
 {
@@ -497,9 +505,7 @@ static void test_no_eal(void **state)
 	daemon_run(&fx->daemon,
 		(const char *[]){"--no-huge", "--no-pci", "--proc-type=secondary",
 			"--file-prefix=vrng-e2e-none", "--", "-s", fx->daemon.prefix, NULL});
-	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
-	assert_true(daemon_said(&fx->daemon, "dpdk-vhost-rng: the EAL did not start: "));
-	assert_false(exists(fx->daemon.socket[0]));
+	assert_not_started(fx, "dpdk-vhost-rng: the EAL did not start: ");
 }
 
 /* What the EAL leaves of its words was meant to be something. */
@@ -509,9 +515,7 @@ static void test_stray_eal_word(void **state)
 
 	daemon_run(&fx->daemon, (const char *[]){"--no-huge", "--no-pci", "stray", "-m", "16",
 					"--no-shconf", "--", "-s", fx->daemon.prefix, NULL});
-	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
-	assert_true(daemon_said(&fx->daemon, "dpdk-vhost-rng: 'stray' among the EAL options"));
-	assert_false(exists(fx->daemon.socket[0]));
+	assert_not_started(fx, "dpdk-vhost-rng: 'stray' among the EAL options");
 }
 
 /* A CPU that there is not, or not for this process, is named. */
@@ -525,9 +529,7 @@ static void test_no_cpu(void **state)
 	}
 	daemon_run(
 		&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, "--lcores", "0,127", NULL});
-	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
-	assert_true(daemon_said(&fx->daemon, "dpdk-vhost-rng: CPU 127 of --lcores"));
-	assert_false(exists(fx->daemon.socket[0]));
+	assert_not_started(fx, "dpdk-vhost-rng: CPU 127 of --lcores");
 }
 
 #define CLI_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

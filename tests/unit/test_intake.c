@@ -293,10 +293,25 @@ static void replace(const char *link, const char *target)
 	assert_int_equal(symlink(target, link), 0);
 }
 
+/* It is well for so long, and then fails; @return the time to the next try */
+static uint64_t well_for(struct fixture *fx, unsigned seconds)
+{
+	static uint8_t got[RING_BYTES];
+
+	replace("h", "/dev/urandom");
+	for (unsigned s = 0; s < seconds; s++) {
+		assert_int_equal(feed(fx), INTAKE_OK);
+		drain(fx, got, sizeof(got));
+		fx->now_ns += SECOND;
+	}
+	replace("h", "/dev/zero");
+	assert_int_equal(feed(fx), INTAKE_UNWELL);
+	return fx->in.retry_ns - fx->now_ns;
+}
+
 /* Each failure doubles the time to the next try, and a minute without one forgives. */
 static void test_hysteresis(void **state)
 {
-	static uint8_t got[RING_BYTES];
 	struct fixture fx;
 
 	assert_int_equal(symlink("/dev/zero", "h"), 0);
@@ -306,25 +321,9 @@ static void test_hysteresis(void **state)
 		assert_int_equal(fx.in.retry_ns - fx.now_ns, (s < 60 ? s : 60) * SECOND);
 		fx.now_ns = fx.in.retry_ns;
 	}
-	replace("h", "/dev/urandom");
-	for (unsigned s = 0; s < 59; s++) {
-		assert_int_equal(feed(&fx), INTAKE_OK);
-		drain(&fx, got, sizeof(got));
-		fx.now_ns += SECOND;
-	}
-	replace("h", "/dev/zero");
-	assert_int_equal(feed(&fx), INTAKE_UNWELL);
-	assert_int_equal(fx.in.retry_ns - fx.now_ns, 60 * SECOND);
+	assert_int_equal(well_for(&fx, 59), 60 * SECOND);
 	fx.now_ns = fx.in.retry_ns;
-	replace("h", "/dev/urandom");
-	for (unsigned s = 0; s < 60; s++) {
-		assert_int_equal(feed(&fx), INTAKE_OK);
-		drain(&fx, got, sizeof(got));
-		fx.now_ns += SECOND;
-	}
-	replace("h", "/dev/zero");
-	assert_int_equal(feed(&fx), INTAKE_UNWELL);
-	assert_int_equal(fx.in.retry_ns - fx.now_ns, SECOND);
+	assert_int_equal(well_for(&fx, 60), SECOND);
 	intake_close(&fx.in);
 }
 
