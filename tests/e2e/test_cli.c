@@ -532,6 +532,70 @@ static void test_no_cpu(void **state)
 	assert_not_started(fx, "dpdk-vhost-rng: CPU 127 of --lcores");
 }
 
+/* Leave the EAL's multi-process channel on, as the EAL does without --no-shconf and --in-memory. */
+#define EAL_WITH_CHANNEL "-l", "0,1", "--no-huge", "--no-pci", "--file-prefix=vrng-e2e-mp"
+
+static void need_two_cpus(void)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		print_message("# the EAL options name CPUs 0 and 1\n");
+		skip();
+	}
+}
+
+static void assert_ends_in_time(struct fixture *fx, const char *const *line)
+{
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	int took_ms;
+
+	daemon_run(&fx->daemon, line);
+	while (!socket_answers(fx->daemon.socket[0])) {
+		daemon_assert_alive(&fx->daemon);
+		assert_true(now_ms() < deadline_ms);
+		sleep_ms(5);
+	}
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, &took_ms), 0);
+	assert_true(took_ms < END_LIMIT_MS);
+}
+
+/* rte_eal_cleanup() joins the channel's thread, which sits in recvmsg(). */
+static void test_eal_channel_ends(void **state)
+{
+	struct fixture *fx = *state;
+	char config[128];
+	FILE *file;
+
+	need_two_cpus();
+	assert_ends_in_time(
+		fx, (const char *[]){EAL_WITH_CHANNEL, "--", "-s", fx->daemon.prefix, NULL});
+	assert_ends_in_time(fx, (const char *[]){EAL_WITH_CHANNEL, "--no-telemetry", "--", "-s",
+					fx->daemon.prefix, NULL});
+	snprintf(config, sizeof(config), "%s/config", fx->daemon.dir);
+	file = fopen(config, "w");
+	assert_non_null(file);
+	fprintf(file,
+		"[daemon]\nsocket-path = %s\n"
+		"eal-options = -l 0,1 --no-huge --no-pci --file-prefix=vrng-e2e-mp\n",
+		fx->daemon.prefix);
+	fclose(file);
+	assert_ends_in_time(fx, (const char *[]){"--config", config, NULL});
+}
+
+/* A start that is refused when the EAL is up ends as fast. */
+static void test_eal_channel_ends_after_a_refusal(void **state)
+{
+	struct fixture *fx = *state;
+	int status;
+
+	need_two_cpus();
+	daemon_run(&fx->daemon, (const char *[]){EAL_WITH_CHANNEL, "--", "-s", fx->daemon.prefix,
+					"--lcores", "9", NULL});
+	status = daemon_wait(&fx->daemon, LIVENESS_MS);
+	assert_true(status > 0 && status < 128);
+	assert_true(daemon_said(&fx->daemon, "--lcores names 9"));
+	assert_false(exists(fx->daemon.socket[0]));
+}
+
 #define CLI_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -545,6 +609,8 @@ int main(void)
 		CLI_TEST(test_no_eal),
 		CLI_TEST(test_stray_eal_word),
 		CLI_TEST(test_no_cpu),
+		CLI_TEST(test_eal_channel_ends),
+		CLI_TEST(test_eal_channel_ends_after_a_refusal),
 		CLI_TEST(test_socket_mode),
 		CLI_TEST(test_stale_sockets_are_replaced),
 		CLI_TEST(test_live_socket_is_left_alone),
