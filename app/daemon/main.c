@@ -9,21 +9,54 @@
 #include "eal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-/* Before the first thread, so that all have it and only MAIN gets them. */
-static void block_signals(sigset_t *signals, bool take_sighup)
+/*
+ * Open each closed descriptor of 0 to 2, so that no source, socket or connection gets one of these
+ * numbers and the log is never written to it. The access mode is the unusable one: reading from
+ * such a standard input and writing to such a standard output fail, as they do when it is closed.
+ *
+ * @return  0 or -errno
+ */
+static int reserve_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/*
+ * Block the signals that MAIN reads from a descriptor. Done first: an early SIGHUP or SIGUSR1 must
+ * not kill the process, and each thread must inherit the mask.
+ */
+static void block_signals(sigset_t *signals)
 {
 	sigemptyset(signals);
 	sigaddset(signals, SIGINT);
 	sigaddset(signals, SIGTERM);
 	sigaddset(signals, SIGUSR1);
-	if (take_sighup)
-		sigaddset(signals, SIGHUP);
+	sigaddset(signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Let SIGHUP end the process, as when the terminal goes away, also one that is pending. */
+static void unblock_sighup(sigset_t *signals)
+{
+	sigset_t sighup;
+
+	sigdelset(signals, SIGHUP);
+	sigemptyset(&sighup);
+	sigaddset(&sighup, SIGHUP);
+	sigprocmask(SIG_UNBLOCK, &sighup, NULL);
 }
 
 static void say(const struct why *why, const char *more)
@@ -42,21 +75,24 @@ static int check_config(struct daemon *d, struct why *why)
 	return err == 0 ? EXIT_SUCCESS : 2;
 }
 
-/* @param eal_argc, eal_argv  as eal_start() takes them */
-static int serve(struct daemon *d, int eal_argc, char **eal_argv)
+/*
+ * @param eal_argc, eal_argv  as eal_start() takes them
+ * @param signals             the blocked signals
+ */
+static int serve(struct daemon *d, int eal_argc, char **eal_argv, sigset_t *signals)
 {
 	struct why why = {""};
-	sigset_t signals;
 	int err;
 
-	/* With neither a file to read again nor a supervisor, who may think that there is one, it
-	 * has its usual meaning: the terminal is gone. */
-	block_signals(&signals, d->opt.config != NULL || getenv("NOTIFY_SOCKET") != NULL);
+	/* A service manager sends SIGHUP to reload, whether there is a file to read again or not.
+	 */
+	if (d->opt.config == NULL && getenv("NOTIFY_SOCKET") == NULL)
+		unblock_sighup(signals);
 	err = daemon_prepare(d, &why);
 	if (err == 0)
 		err = eal_start(&d->opt, eal_argc, eal_argv, &d->eal, &why);
 	if (err == 0) {
-		err = daemon_serve(d, &signals, &why);
+		err = daemon_serve(d, signals, &why);
 		daemon_end(d);
 		eal_stop();
 	}
@@ -70,13 +106,18 @@ int main(int argc, char **argv)
 	int separator = options_find_separator(argc, argv), status = 2;
 	static struct daemon d;
 	struct why why = {""};
+	sigset_t signals;
 
+	if (reserve_standard_fds() != 0)
+		return EXIT_FAILURE;
+	block_signals(&signals);
 	d.argc = argc - separator;
 	d.argv = argv + separator;
 	d.argv[0] = argv[0]; /* getopt wants the program's name there */
 	switch (config_load(d.argc, d.argv, &d.opt, &why)) {
 	case OPTIONS_RUN:
-		status = d.opt.check_config ? check_config(&d, &why) : serve(&d, separator, argv);
+		status = d.opt.check_config ? check_config(&d, &why)
+					    : serve(&d, separator, argv, &signals);
 		break;
 	case OPTIONS_EXIT:
 		status = EXIT_SUCCESS;

@@ -94,6 +94,8 @@ static void become_daemon(const struct daemon *d, const char *program, const cha
 	dup2(fd, STDERR_FILENO);
 	fd = open("/dev/null", O_RDONLY);
 	dup2(fd, STDIN_FILENO);
+	for (fd = STDIN_FILENO; d->without_stdio && fd <= STDERR_FILENO; fd++)
+		close(fd);
 	execv(program, (char *const *)argv);
 	dprintf(STDERR_FILENO, "exec %s: %s\n", program, strerror(errno));
 	_exit(127);

@@ -419,8 +419,8 @@ static void test_sigint_under_load(void **state)
 	end_under_load(*state, SIGINT);
 }
 
-/* Are the signals blocked that MAIN waits for? (In fork(), for a moment, all are.) */
-static bool blocks_signals(const struct daemon *d)
+/* The signals that are blocked in the daemon's first thread: bit N - 1 for signal N. */
+static unsigned long long blocked_signals(const struct daemon *d)
 {
 	unsigned long long blocked = 0;
 	char path[64], line[128];
@@ -432,7 +432,80 @@ static bool blocks_signals(const struct daemon *d)
 	while (fgets(line, sizeof(line), file) != NULL)
 		(void)sscanf(line, "SigBlk: %llx", &blocked);
 	fclose(file);
-	return (blocked >> (SIGTERM - 1) & 1) && !(blocked >> (SIGCHLD - 1) & 1);
+	return blocked;
+}
+
+static bool is_blocked(unsigned long long blocked, int sig)
+{
+	return blocked >> (sig - 1) & 1;
+}
+
+/* Whether the signals are blocked that MAIN waits for. (In fork(), for a moment, all are.) */
+static bool blocks_signals(const struct daemon *d)
+{
+	unsigned long long blocked = blocked_signals(d);
+
+	return is_blocked(blocked, SIGTERM) && !is_blocked(blocked, SIGCHLD);
+}
+
+/* SIGHUP and SIGUSR1 do not kill a daemon that still reads its configuration, here from a FIFO. */
+static void test_signals_while_the_configuration_is_read(void **state)
+{
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+	int64_t deadline_ms = now_ms() + LIVENESS_MS;
+	char config[128];
+	int fd;
+
+	snprintf(config, sizeof(config), "%s/config", d->dir);
+	assert_int_equal(mkfifo(config, 0600), 0);
+	daemon_run(d, (const char *[]){"--config", config, NULL});
+	while (!blocks_signals(d)) {
+		daemon_assert_alive(d);
+		assert_true(now_ms() < deadline_ms);
+	}
+	assert_true(is_blocked(blocked_signals(d), SIGHUP));
+	kill(d->pid, SIGHUP);
+	kill(d->pid, SIGUSR1);
+	fd = open(config, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	dprintf(fd, "[daemon]\nsocket-path = %s\n", d->prefix);
+	unlink(config); /* the reload must not wait for a second writer */
+	close(fd);
+	daemon_wait_until_said(d, "vhost-rng: serving");
+	daemon_wait_until_said(d, "SIGHUP");
+	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+}
+
+/* Without a configuration to read again SIGHUP ends the daemon, also one that came first. */
+static void test_sighup_without_a_configuration(void **state)
+{
+	struct fixture *fx = *state;
+
+	daemon_start(&fx->daemon, 1, NULL);
+	assert_int_equal(daemon_stop(&fx->daemon, SIGHUP, NULL), 128 + SIGHUP);
+}
+
+/* Descriptors 0 to 2 are /dev/null, and no socket, source or connection. */
+static void test_closed_standard_descriptors(void **state)
+{
+	struct fixture *fx = *state;
+	char path[64], target[64];
+
+	fx->daemon.without_stdio = true;
+	daemon_start(&fx->daemon, 1, (const char *[]){"--rng-source", "/dev/random", NULL});
+	assert_served(fx, fx->daemon.socket[0]);
+	for (unsigned fd = 0; fd <= 2; fd++) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%u", (int)fx->daemon.pid, fd);
+		n = readlink(path, target, sizeof(target) - 1);
+		assert_true(n > 0);
+		target[n] = '\0';
+		assert_string_equal(target, "/dev/null");
+	}
+	guest_die(&fx->guest);
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
 }
 
 /* A signal while it still starts is not lost and not mistaken. */
@@ -619,6 +692,9 @@ int main(void)
 		CLI_TEST(test_sigterm_under_load),
 		CLI_TEST(test_sigint_under_load),
 		CLI_TEST(test_signal_at_start),
+		CLI_TEST(test_signals_while_the_configuration_is_read),
+		CLI_TEST(test_sighup_without_a_configuration),
+		CLI_TEST(test_closed_standard_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
