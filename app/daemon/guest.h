@@ -41,6 +41,7 @@ struct guest {
 	struct worker *pinned;	 /* the only one that may serve it; NULL: any */
 	struct session *session; /* that is served, the newest; NULL: none */
 	bool draining;		 /* no new front-end may come; others: ro by guest_is_draining() */
+	bool removed;		 /* session_remove() has begun: no session may attach the guest */
 	struct penance penance;	 /* of whoever connects */
 
 	/* For others to see, by guest_state() and guest_lcore() */

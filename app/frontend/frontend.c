@@ -339,7 +339,7 @@ int frontend_set_ring_addr(struct frontend *fe, const struct driver *drv)
 	return frontend_set(fe, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
 }
 
-int frontend_start_ring(struct frontend *fe, const struct driver *drv, uint16_t base)
+static int start_ring(struct frontend *fe, const struct driver *drv, uint16_t base, bool with_call)
 {
 	int err = set_state(fe, VHOST_USER_SET_VRING_NUM, drv->cfg.size);
 
@@ -347,13 +347,23 @@ int frontend_start_ring(struct frontend *fe, const struct driver *drv, uint16_t 
 		err = set_state(fe, VHOST_USER_SET_VRING_BASE, base);
 	if (err == 0)
 		err = frontend_set_ring_addr(fe, drv);
-	if (err == 0)
+	if (err == 0 && with_call)
 		err = set_u64(fe, VHOST_USER_SET_VRING_CALL, 0, &fe->call_fd);
 	if (err == 0)
 		err = set_u64(fe, VHOST_USER_SET_VRING_KICK, 0, &fe->kick_fd);
 	if (err == 0 && (fe->features & (1ull << VHOST_USER_F_PROTOCOL_FEATURES)))
 		err = frontend_enable_ring(fe, true);
 	return err;
+}
+
+int frontend_start_ring(struct frontend *fe, const struct driver *drv, uint16_t base)
+{
+	return start_ring(fe, drv, base, true);
+}
+
+int frontend_start_ring_without_call(struct frontend *fe, const struct driver *drv, uint16_t base)
+{
+	return start_ring(fe, drv, base, false);
 }
 
 int frontend_stop_ring(struct frontend *fe, uint16_t *base)

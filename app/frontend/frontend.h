@@ -68,6 +68,12 @@ int frontend_set_memory(struct frontend *fe, const struct guest_ram *ram);
  */
 int frontend_start_ring(struct frontend *fe, const struct driver *drv, uint16_t base);
 
+/**
+ * The same without SET_VRING_CALL, as a VMM does for a driver that polls and has no interrupt:
+ * frontend_wait_call() never sees a call. frontend_renew_call() sends one later.
+ */
+int frontend_start_ring_without_call(struct frontend *fe, const struct driver *drv, uint16_t base);
+
 /** Stop the ring. After the answer the back-end has let go of it. @param base may be NULL */
 int frontend_stop_ring(struct frontend *fe, uint16_t *base);
 

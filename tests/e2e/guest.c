@@ -10,12 +10,14 @@
 
 void guest_init(struct guest *g, const struct guest_cfg *cfg)
 {
-	const char *layout = getenv("VRNG_LAYOUT");
+	const char *layout = getenv("VRNG_LAYOUT"), *calls = getenv("VRNG_CALLS");
 	struct driver_cfg drv_cfg;
 
 	*g = (struct guest){.cfg = *cfg};
 	if (layout != NULL && strcmp(layout, "packed") == 0)
 		g->cfg.packed = true;
+	if (calls != NULL && strcmp(calls, "none") == 0)
+		g->cfg.without_call = true;
 	if (g->cfg.queue_size == 0)
 		g->cfg.queue_size = 64;
 	if (g->cfg.nr_regions == 0)
@@ -59,6 +61,12 @@ void guest_fini(struct guest *g)
 	guest_ram_fini(&g->ram);
 }
 
+static int start_ring(struct guest *g)
+{
+	return g->cfg.without_call ? frontend_start_ring_without_call(g->fe, &g->drv, g->base)
+				   : frontend_start_ring(g->fe, &g->drv, g->base);
+}
+
 static uint64_t wanted_features(const struct guest *g)
 {
 	return (g->cfg.event_idx ? GUEST_EVENTS : 0) |
@@ -77,7 +85,7 @@ int guest_attach(struct guest *g, const struct frontend_cfg *cfg)
 	if (err == 0)
 		err = frontend_set_memory(g->fe, &g->ram);
 	if (err == 0)
-		err = frontend_start_ring(g->fe, &g->drv, g->base);
+		err = start_ring(g);
 	if (err != 0)
 		guest_die(g);
 	return err;
@@ -108,7 +116,7 @@ void guest_stop(struct guest *g)
 
 void guest_restart(struct guest *g)
 {
-	assert_int_equal(frontend_start_ring(g->fe, &g->drv, g->base), 0);
+	assert_int_equal(start_ring(g), 0);
 }
 
 void guest_reset(struct guest *g)

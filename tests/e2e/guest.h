@@ -30,6 +30,7 @@ struct guest_cfg {
 	unsigned queue_size; /* 0: 64 */
 	bool in_order;	     /* VIRTIO_F_IN_ORDER */
 	bool packed;	     /* also when the environment has VRNG_LAYOUT=packed */
+	bool without_call;   /* its driver polls; also when the environment has VRNG_CALLS=none */
 	bool event_idx;
 	unsigned table_entries; /* of indirect tables; 0: no INDIRECT_DESC */
 	uint16_t start_idx;

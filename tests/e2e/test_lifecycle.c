@@ -8,6 +8,7 @@
 #include "honest.h"
 #include "util.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +267,94 @@ static void test_unfinished_conversations(void **state)
 	honest_stop(&fx->honest);
 }
 
+/* A driver that polls is served without SET_VRING_CALL, and is called once that message comes. */
+static void test_late_call(void **state)
+{
+	struct fixture *fx = *state;
+	struct guest *g = &fx->guest;
+
+	guest_init(g, &(struct guest_cfg){.without_call = true});
+	guest_connect(g, fx->daemon.socket[0]);
+	for (unsigned i = 0; i < 10; i++) {
+		guest_assert_served(g);
+		assert_int_equal(frontend_renew_call(g->fe), 0);
+		guest_assert_served(g);
+		assert_true(frontend_wait_call(g->fe, LIVENESS_MS) > 0);
+		guest_stop(g);
+		guest_restart(g);
+	}
+}
+
+/* Without PROTOCOL_FEATURES a ring is enabled when SET_VRING_KICK starts it, call or no call. */
+static void test_ring_starts_enabled(void **state)
+{
+	struct fixture *fx = *state;
+	struct guest *g = &fx->guest;
+	uint64_t features = 1ull << VIRTIO_F_VERSION_1;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct frontend_cfg cfg = {.socket_path = fx->daemon.socket[0]};
+
+		guest_init(g, &(struct guest_cfg){.without_call = i % 2 == 0});
+		if (g->cfg.packed)
+			features |= GUEST_PACKED;
+		assert_int_equal(frontend_create(&cfg, &g->fe), 0);
+		assert_int_equal(frontend_set(g->fe, VHOST_USER_SET_FEATURES, &features,
+					 sizeof(features), NULL, 0),
+			0);
+		assert_int_equal(frontend_set_memory(g->fe, &g->ram), 0);
+		g->base = driver_start_base(&g->drv);
+		guest_restart(g);
+		guest_assert_served(g);
+		guest_stop(g);
+		guest_request(g, g->scratch_gpa, 64, 1);
+		guest_assert_quiet(g, 20);
+		guest_fini(g);
+	}
+}
+
+/* RESET_OWNER takes memory and ring away; the front-end can set up everything again. */
+static void test_reset_owner(void **state)
+{
+	struct fixture *fx = *state;
+	struct guest *g = &fx->guest;
+
+	for (unsigned i = 0; i < 4; i++) {
+		guest_init(g, &(struct guest_cfg){.without_call = i % 2 == 0});
+		guest_connect(g, fx->daemon.socket[0]);
+		guest_assert_served(g);
+		assert_int_equal(frontend_set(g->fe, VHOST_USER_RESET_OWNER, NULL, 0, NULL, 0), 0);
+		guest_request(g, g->scratch_gpa, 64, 1);
+		guest_assert_quiet(g, 20);
+		driver_reset(&g->drv);
+		g->base = driver_start_base(&g->drv);
+		assert_int_equal(
+			frontend_negotiate(g->fe, g->cfg.packed ? GUEST_PACKED : 0, NULL), 0);
+		assert_int_equal(frontend_set_memory(g->fe, &g->ram), 0);
+		guest_restart(g);
+		guest_assert_served(g);
+		guest_fini(g);
+	}
+}
+
+/* At its end the daemon detaches a ring that rte_vhost never called ready, then unmaps memory. */
+static void test_daemon_ends_without_call(void **state)
+{
+	struct fixture *fx = *state;
+	struct guest *g = &fx->guest;
+	uint64_t gpa;
+
+	for (unsigned i = 0; i < 5; i++) {
+		setup(state);
+		guest_init(g, &(struct guest_cfg){.region_bytes = 8 << 20, .without_call = true});
+		gpa = guest_alloc(g, 0, (uint64_t)DEPTH * BIG_BYTES);
+		guest_connect(g, fx->daemon.socket[0]);
+		fill_queue(g, gpa);
+		assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+		guest_fini(g);
+	}
+}
+
 #define LIFECYCLE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -279,6 +368,10 @@ int main(void)
 		LIFECYCLE_TEST(test_front_end_dies),
 		LIFECYCLE_TEST(test_reconnect_100_times),
 		LIFECYCLE_TEST(test_unfinished_conversations),
+		LIFECYCLE_TEST(test_late_call),
+		LIFECYCLE_TEST(test_ring_starts_enabled),
+		LIFECYCLE_TEST(test_reset_owner),
+		LIFECYCLE_TEST(test_daemon_ends_without_call),
 	};
 
 	return cmocka_run_group_tests(tests, start, daemon_fixture_end);

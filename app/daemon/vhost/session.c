@@ -25,6 +25,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* VIRTIO_UNINITIALIZED_EVENTFD of rte_vhost: no message has set this descriptor of a ring. */
+#define FD_NEVER_SET (-2)
+
 /* Fixed by session_init() before rte_vhost has callbacks to make. */
 static struct guest_table *guests;
 
@@ -78,7 +81,10 @@ static void prepare(struct session *s, void *msg)
 	if (message_is_harmless(m.request))
 		return;
 	session_suspend(s);
-	/* The library says so only after it has acknowledged the message. */
+	/* rte_vhost calls destroy_device for these, except for a ring of start_without_call(). */
+	if (m.request == MSG_GET_VRING_BASE || m.request == MSG_RESET_OWNER)
+		session_stop(s);
+	/* The guest must be detached before rte_vhost acknowledges the message. */
 	if (m.request == MSG_SET_VRING_ENABLE && m.index == REQUESTQ && m.num == 0)
 		s->enabled = false;
 	/* Refused or half done: not ok until after_message() says so. */
@@ -110,9 +116,59 @@ static void judge_memory(struct session *s)
 		session_condemn(s, why);
 }
 
+static void start_ring(struct session *s)
+{
+	const struct guest *g = s->guest;
+
+	if (s->running) /* start_without_call() came first */
+		return;
+	s->running = true;
+	s->placed = false;
+	session_resume(s);
+	if (s->attached)
+		LOG_LIMITED(&traffic, INFO, "guest %s: served by lcore %u, %sring of %u",
+			g->spec.name, worker_lcore(g->worker),
+			g->dev.vq.cfg.packed ? "packed " : "", g->dev.vq.cfg.size);
+}
+
+/*
+ * Start a ring for which the front-end has sent everything except SET_VRING_CALL: its driver polls
+ * and has no interrupt. SET_VRING_KICK starts a ring (vhost-user protocol, "Starting and stopping
+ * rings"), but rte_vhost waits for the call descriptor as well (vq_is_ready()). Until a late
+ * SET_VRING_CALL comes, rte_vhost calls neither new_device nor destroy_device for such a ring;
+ * prepare(), end_session() and session_remove() stop it.
+ */
+static void start_without_call(struct session *s)
+{
+	struct rte_vhost_vring vring;
+
+	if (s->running || !s->enabled || rte_vhost_get_vhost_vring(s->vid, REQUESTQ, &vring) != 0)
+		return;
+	if (vring.callfd == FD_NEVER_SET && vring.kickfd != FD_NEVER_SET && vring.desc != NULL &&
+		vring.avail != NULL && vring.used != NULL)
+		start_ring(s);
+}
+
+/* Record what a message that rte_vhost has accepted did to the ring's enabled state. */
+static void record_enabled(struct session *s, const struct message *m)
+{
+	uint64_t features;
+
+	if (m->request == MSG_SET_VRING_ENABLE)
+		s->enabled = m->num != 0;
+	else if (m->request == MSG_RESET_OWNER)
+		s->enabled = false;
+	/* Without VHOST_USER_F_PROTOCOL_FEATURES a ring starts enabled. */
+	else if (m->request == MSG_SET_VRING_KICK &&
+		 rte_vhost_get_negotiated_features(s->vid, &features) == 0 &&
+		 !(features & FEATURE(VHOST_USER_F_PROTOCOL_FEATURES)))
+		s->enabled = true;
+}
+
 static enum rte_vhost_msg_result conclude(struct session *s, void *msg)
 {
-	uint32_t request = message_of(msg).request;
+	const struct message m = message_of(msg);
+	const uint32_t request = m.request;
 
 	s->in_message = false;
 	if (request == MSG_SET_MEM_TABLE) {
@@ -131,6 +187,8 @@ static enum rte_vhost_msg_result conclude(struct session *s, void *msg)
 	if (s->guest->session == s && !s->condemned) {
 		if (request == MSG_SET_MEM_TABLE)
 			judge_memory(s);
+		record_enabled(s, &m);
+		start_without_call(s);
 		session_resume(s);
 	}
 	/* The library closes what came with a message that nobody handled, and then hangs up. */
@@ -311,25 +369,12 @@ static void on_destroy_connection(int vid)
 	pthread_mutex_unlock(&sessions_lock);
 }
 
-static void run(struct session *s)
-{
-	const struct guest *g = s->guest;
-
-	s->running = true;
-	s->placed = false;
-	session_resume(s);
-	if (s->attached)
-		LOG_LIMITED(&traffic, INFO, "guest %s: served by lcore %u, %sring of %u",
-			g->spec.name, worker_lcore(g->worker),
-			g->dev.vq.cfg.packed ? "packed " : "", g->dev.vq.cfg.size);
-}
-
 static int on_new_device(int vid)
 {
 	struct session *s = lock_session(vid);
 
 	if (s != NULL)
-		run(s);
+		start_ring(s);
 	pthread_mutex_unlock(&sessions_lock);
 	/* Fine, too, when the ring was refused: the next message may mend it, and session_resume()
 	 * tries again. */
@@ -345,7 +390,7 @@ static void on_destroy_device(int vid)
 	pthread_mutex_unlock(&sessions_lock);
 }
 
-static int on_vring_state_changed(int vid, uint16_t queue, int enable)
+static int on_vring_state_changed(int vid, uint16_t queue, int ready)
 {
 	struct session *s;
 
@@ -353,8 +398,7 @@ static int on_vring_state_changed(int vid, uint16_t queue, int enable)
 		return 0;
 	s = lock_session(vid);
 	if (s != NULL) {
-		s->enabled = enable;
-		if (enable)
+		if (ready)
 			session_resume(s);
 		else
 			session_suspend(s);
@@ -395,6 +439,12 @@ int session_add(struct guest *g)
 
 void session_remove(struct guest *g)
 {
+	/* rte_vhost does not call on_destroy_device() for a ring of start_without_call(). */
+	pthread_mutex_lock(&sessions_lock);
+	g->removed = true;
+	for (struct session *s = g->session; s != NULL; s = s->older)
+		session_stop(s);
+	pthread_mutex_unlock(&sessions_lock);
 	/*
 	 * Calls on_destroy_device(), but not on_destroy_connection(). It waits for a message that
 	 * is half there, RECEIVE_WAIT_MS; a front-end that was hung up on would be connected to

@@ -106,7 +106,7 @@ void session_resume(struct session *s)
 	const char *why;
 
 	if (s->attached || !s->running || !s->enabled || !s->mem_ok || s->ring_broken ||
-		s->condemned || guard_is_hit(s->guard) || g->session != s)
+		s->condemned || guard_is_hit(s->guard) || g->session != s || g->removed)
 		return;
 	why = load_ring(s);
 	if (why != NULL) {

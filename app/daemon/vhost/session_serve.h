@@ -19,8 +19,8 @@ struct session {
 		*older; /* of the same guest: its connection ended, which is yet to be seen */
 	int conn_fd;	/* of our own */
 	int vid;
-	bool running;	     /* between new_device and destroy_device */
-	bool enabled;	     /* the ring, by the front-end */
+	bool running;	     /* the ring: from SET_VRING_KICK to GET_VRING_BASE or RESET_OWNER */
+	bool enabled;	     /* the ring, by the front-end's messages */
 	bool mem_ok;	     /* the last memory table was accepted, is sound, and is the guest's */
 	bool mem_changing;   /* it is, or the last memory table was refused */
 	bool log_ok;	     /* the library has a log of dirty memory mapped */
