@@ -275,7 +275,6 @@ int eal_start(
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
 		return why_set(why, -errno, "the CPUs of this process are not to be found out: %s",
 			strerror(errno));
-	log_setup(opt->log_level);
 	if (worked_out)
 		err = init_worked_out(opt, &cpus, eal_argv[0], eal, why);
 	else if (eal_argc == 0)
@@ -284,7 +283,8 @@ int eal_start(
 		err = init_eal(eal_argc, eal_argv, why);
 	if (err != 0)
 		return err;
-	log_setup(opt->log_level);
+	log_set_level(opt->log_level);
+	log_limit_libraries();
 	err = choose_polling(opt, worked_out, eal, why);
 	if (err == 0)
 		place_helpers(&cpus, eal);

@@ -2,13 +2,20 @@
 #include "log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 int log_type;
 
-/* @param left_out  how many lines did not get through before this one, which does */
+/*
+ * Count one more line.
+ *
+ * @param left_out  set to the number of lines that were left out before this one, which may pass
+ * @return          whether the line may be written
+ */
 static bool limit_pass(struct log_limit *limit, unsigned *left_out)
 {
 	struct timespec now;
@@ -27,58 +34,125 @@ static bool limit_pass(struct log_limit *limit, unsigned *left_out)
 	return true;
 }
 
+#define LINE_SIZE  4096 /* longer lines are written in pieces */
+#define PREFIX_MAX 4	/* "<N>" */
+
+/* Fixed by log_open() and log_limit_libraries(), before there are threads that log. */
+static bool is_journal;	      /* stderr is a stream of systemd's journal */
+static bool limits_libraries; /* from the end of rte_eal_init() on */
+
+static bool is_debug; /* MAIN: w, all: r */
+
 /*
- * Where DPDK's log goes: the libraries write a line for each thing that a front-end does wrong, so
- * only so many of theirs get through in a second. Ours are limited where they are written.
+ * Whether stderr is the stream that the service manager connected to the journal: it gives the
+ * device and inode number in JOURNAL_STREAM (systemd.exec(5)). A stderr that was redirected later
+ * has other ones.
  */
-static ssize_t write_line(void *cookie, const char *line, size_t len)
+static bool find_journal(void)
 {
-	static const char ours[] = "vhost-rng: ";
+	const char *text = getenv("JOURNAL_STREAM");
+	uintmax_t dev, ino;
+	struct stat st;
+
+	return text != NULL && sscanf(text, "%ju:%ju", &dev, &ino) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
+/* "<N>" is the syntax of sd-daemon(3) for a line's priority: syslog's, as RTE_LOG_EMERG - 1 is. */
+static int print_priority(char *text, int level)
+{
+	return is_journal ? snprintf(text, PREFIX_MAX, "<%d>", level - 1) : 0;
+}
+
+/*
+ * Whether a line of DPDK's libraries may be written. The libraries log each error of a front-end,
+ * which can cause any number of them; the daemon's own lines are limited by LOG_LIMITED.
+ */
+static bool pass_line(const char *line, size_t len)
+{
+	static const char own[] = "vhost-rng: ";
 	static struct log_limit limit; /* under the stream's lock */
+	char prefix[PREFIX_MAX] = "";
 	unsigned left_out;
 
-	if (len < sizeof(ours) - 1 || memcmp(line, ours, sizeof(ours) - 1) != 0) {
-		if (!limit_pass(&limit, &left_out))
-			return (ssize_t)len;
-		if (left_out > 0)
-			dprintf(STDERR_FILENO, "%u lines of DPDK's libraries were left out\n",
-				left_out);
+	if (!limits_libraries || __atomic_load_n(&is_debug, __ATOMIC_RELAXED) ||
+		(len >= sizeof(own) - 1 && memcmp(line, own, sizeof(own) - 1) == 0))
+		return true;
+	if (!limit_pass(&limit, &left_out))
+		return false;
+	if (left_out > 0) {
+		print_priority(prefix, RTE_LOG_WARNING);
+		dprintf(STDERR_FILENO, "%s%u lines of DPDK's libraries were left out\n", prefix,
+			left_out);
 	}
-	/* Nobody can be told when that fails. */
-	(void)!write(STDERR_FILENO, line, len);
+	return true;
+}
+
+/* Write a line, or a part of one, with one system call. A failure cannot be reported anywhere. */
+static void write_line(const char *line, size_t len, bool starts)
+{
+	char text[LINE_SIZE + PREFIX_MAX];
+	size_t n = starts ? (size_t)print_priority(text, rte_log_cur_msg_loglevel()) : 0;
+
+	memcpy(text + n, line, len);
+	(void)!write(STDERR_FILENO, text, n + len);
+}
+
+/* The write function of the log's stream. Context: any, under the stream's lock. */
+static ssize_t write_text(void *cookie, const char *text, size_t len)
+{
+	static bool in_line, left_out; /* the last piece did not end its line; was not written */
+
+	for (size_t done = 0; done < len;) {
+		size_t rest = len - done, n = rest < LINE_SIZE ? rest : LINE_SIZE;
+		const char *line = text + done, *end = memchr(line, '\n', n);
+
+		n = end != NULL ? (size_t)(end - line) + 1 : n;
+		if (!in_line)
+			left_out = !pass_line(line, n);
+		if (!left_out)
+			write_line(line, n, !in_line);
+		in_line = end == NULL;
+		done += n;
+	}
 	return (ssize_t)len;
 }
 
-static FILE *open_limited(void)
-{
-	/* Its own: a stream that can't allocate one writes lines in pieces, which are no lines. */
-	static char buffer[4096];
-	FILE *stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_line});
-
-	if (stream == NULL)
-		return stderr;
-	setvbuf(stream, buffer, _IOLBF, sizeof(buffer));
-	return stream;
-}
-
-static FILE *stream; /* where it goes, but at debug */
-
 void log_set_level(int level)
 {
-	rte_openlog_stream(level == RTE_LOG_DEBUG ? stderr : stream);
 	rte_log_set_level_pattern("lib.*", level == RTE_LOG_DEBUG ? RTE_LOG_DEBUG : RTE_LOG_ERR);
 	rte_log_set_level((uint32_t)log_type, (uint32_t)level);
+	__atomic_store_n(&is_debug, level == RTE_LOG_DEBUG, __ATOMIC_RELAXED);
 }
 
-void log_setup(int level)
+void log_open(void)
 {
-	/* Not while the EAL starts: a person waits for what it has to say. */
-	stream = stream == NULL ? stderr : open_limited();
+	/* A stream that has to allocate its buffer and cannot writes lines in pieces. */
+	static char buffer[LINE_SIZE];
+	FILE *stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_text});
+
+	is_journal = find_journal();
+	if (stream != NULL) {
+		setvbuf(stream, buffer, _IOLBF, sizeof(buffer));
+		rte_openlog_stream(stream);
+	}
 	log_type = rte_log_register("vhost_rng");
 	if (log_type < 0)
 		log_type = RTE_LOGTYPE_USER1;
 	rte_log_set_global_level(RTE_LOG_DEBUG);
-	log_set_level(level);
+}
+
+void log_limit_libraries(void)
+{
+	limits_libraries = true;
+}
+
+void log_error(const char *text)
+{
+	char prefix[PREFIX_MAX] = "";
+
+	print_priority(prefix, RTE_LOG_ERR);
+	fprintf(stderr, "%sdpdk-vhost-rng: %s\n", prefix, text);
 }
 
 bool log_limit_pass(struct log_limit *limit)

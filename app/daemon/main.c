@@ -7,6 +7,10 @@
 #include "config/config.h"
 #include "daemon.h"
 #include "eal.h"
+#include "log.h"
+#include "version.h"
+
+#include <rte_version.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +65,10 @@ static void unblock_sighup(sigset_t *signals)
 
 static void say(const struct why *why, const char *more)
 {
-	fprintf(stderr, "dpdk-vhost-rng: %s%s\n", why->text, more);
+	char text[sizeof(why->text) + 32];
+
+	snprintf(text, sizeof(text), "%s%s", why->text, more);
+	log_error(text);
 }
 
 static int check_config(struct daemon *d, struct why *why)
@@ -88,6 +95,10 @@ static int serve(struct daemon *d, int eal_argc, char **eal_argv, sigset_t *sign
 	 */
 	if (d->opt.config == NULL && getenv("NOTIFY_SOCKET") == NULL)
 		unblock_sighup(signals);
+	/* Before log_set_level(), which at debug makes DPDK log the change of each level. */
+	if (d->opt.log_level >= (int)RTE_LOG_NOTICE)
+		LOG(NOTICE, "dpdk-vhost-rng %s, %s", VRNG_VERSION, rte_version());
+	log_set_level(d->opt.log_level);
 	err = daemon_prepare(d, &why);
 	if (err == 0)
 		err = eal_start(&d->opt, eal_argc, eal_argv, &d->eal, &why);
@@ -111,6 +122,7 @@ int main(int argc, char **argv)
 	if (reserve_standard_fds() != 0)
 		return EXIT_FAILURE;
 	block_signals(&signals);
+	log_open();
 	d.argc = argc - separator;
 	d.argv = argv + separator;
 	d.argv[0] = argv[0]; /* getopt wants the program's name there */

@@ -562,6 +562,77 @@ static void test_command_lines(void **state)
 	}
 }
 
+/* Say, as a service manager does, that the daemon's stderr is a stream of the journal. */
+static void announce_journal(const struct daemon *d)
+{
+	int fd = open(d->log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	char stream[64];
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	close(fd);
+	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+}
+
+/* A front-end whose last message rte_vhost refuses, and logs. */
+static void send_refused_message(struct fixture *fx)
+{
+	struct vhost_user_header header = {
+		.request = VHOST_USER_SET_VRING_NUM,
+		.flags = VHOST_USER_VERSION,
+		.size_bytes = sizeof(struct vhost_user_vring_state),
+	};
+	struct vhost_user_vring_state state = {.num = 1 << 20};
+
+	assert_served(fx, fx->daemon.socket[0]);
+	assert_int_equal(
+		frontend_send_raw(fx->guest.fe, &header, &state, sizeof(state), NULL, 0), 0);
+	daemon_wait_until_said(&fx->daemon, "front-end left");
+}
+
+/* In the journal each line has its priority: ours and the libraries', the reason of an end too. */
+static void test_priorities_in_the_journal(void **state)
+{
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+	char *log, *rest = NULL;
+
+	announce_journal(d);
+	daemon_start(d, 1, NULL);
+	send_refused_message(fx);
+	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+	daemon_run(d, (const char *[]){"-s", "/none/rng.sock", NULL});
+	assert_int_not_equal(daemon_wait(d, LIVENESS_MS), 0);
+	unsetenv("JOURNAL_STREAM");
+	log = read_text(d->log);
+	assert_ptr_equal(strstr(log, "<5>vhost-rng: dpdk-vhost-rng "), log);
+	assert_non_null(strstr(log, ", DPDK 2"));
+	assert_non_null(strstr(log, "\n<6>vhost-rng: guest 0: served"));
+	assert_non_null(strstr(log, "\n<3>VHOST_CONFIG: "));
+	assert_non_null(strstr(log, "\n<3>dpdk-vhost-rng: directory /none "));
+	for (char *line = strtok_r(log, "\n", &rest); line != NULL;
+		line = strtok_r(NULL, "\n", &rest))
+		assert_true(line[0] == '<' && line[1] >= '3' && line[1] <= '6' && line[2] == '>');
+	free(log);
+}
+
+/* Elsewhere no line has one: the variable may name the stream that stderr was before. */
+static void test_no_priorities_outside_the_journal(void **state)
+{
+	struct fixture *fx = *state;
+	char *log;
+
+	assert_int_equal(setenv("JOURNAL_STREAM", "1:1", 1), 0);
+	daemon_start(&fx->daemon, 1, NULL);
+	unsetenv("JOURNAL_STREAM");
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+	log = read_text(fx->daemon.log);
+	assert_ptr_equal(strstr(log, "vhost-rng: dpdk-vhost-rng "), log);
+	assert_null(strchr(log, '<'));
+	free(log);
+}
+
 /* It did not start, said why, and made no socket. */
 static void assert_not_started(struct fixture *fx, const char *why)
 {
@@ -695,6 +766,8 @@ int main(void)
 		CLI_TEST(test_signals_while_the_configuration_is_read),
 		CLI_TEST(test_sighup_without_a_configuration),
 		CLI_TEST(test_closed_standard_descriptors),
+		CLI_TEST(test_priorities_in_the_journal),
+		CLI_TEST(test_no_priorities_outside_the_journal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
