@@ -269,37 +269,53 @@ static void test_directory_is_not_writable(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static int open_directory(const char *path)
+#define LOCK_NAME ".dpdk-vhost-rng.lock"
+
+static int open_lock(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
 	return fd;
 }
 
-/* From prepare to unlock the directories are ours, each locked once. */
+/* Another holder's flock() on the file that is at 'path' now. */
+static void assert_locked(const char *path)
+{
+	struct stat st;
+	int fd = open_lock(path);
+
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), -1);
+	assert_int_equal(errno, EWOULDBLOCK);
+	close(fd);
+}
+
+/* From prepare to unlock each directory has one lock file; afterwards none. */
 static void test_lock(void **state)
 {
 	static const char *const paths[] = {"./s0", "dir/s0", "s1", "dir/../s2", "dir/s1"};
 	struct sockets_lock lock;
 	struct why why;
-	int fds[2];
 
 	assert_int_equal(mkdir("dir", 0700), 0);
-	fds[0] = open_directory(".");
-	fds[1] = open_directory("dir");
 	assert_int_equal(sockets_prepare(paths, ARRAY_LEN(paths), 5, &lock, &why), 0);
 	assert_int_equal(lock.n, 2);
-	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(flock(fds[i], LOCK_EX | LOCK_NB), -1);
-		assert_int_equal(errno, EWOULDBLOCK);
-	}
+	assert_locked(LOCK_NAME);
+	assert_locked("dir/" LOCK_NAME);
 	sockets_unlock(&lock);
-	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(flock(fds[i], LOCK_EX | LOCK_NB), 0);
-		close(fds[i]);
-	}
+	assert_false(exists(LOCK_NAME));
+	assert_false(exists("dir/" LOCK_NAME));
 	sockets_unlock(&lock);
+}
+
+/* A lock file that a killed daemon left is taken over. */
+static void test_lock_file_is_left(void **state)
+{
+	append(LOCK_NAME, "");
+	assert_prepared("s", 1);
+	assert_false(exists(LOCK_NAME));
 }
 
 /* One of several that stays locked is named, and the others are let go. */
@@ -308,18 +324,51 @@ static void test_locked_by_another(void **state)
 	static const char *const paths[] = {"a/s0", "b/s0"};
 	struct sockets_lock lock;
 	struct why why;
-	int a, b;
+	int b;
 
 	assert_int_equal(mkdir("a", 0700), 0);
 	assert_int_equal(mkdir("b", 0700), 0);
-	a = open_directory("a");
-	b = open_directory("b");
+	b = open_lock("b/" LOCK_NAME);
 	assert_int_equal(flock(b, LOCK_EX), 0);
 	assert_int_equal(sockets_prepare(paths, 2, 0, &lock, &why), -EBUSY);
 	assert_non_null(strstr(why.text, "b/s0"));
-	assert_int_equal(flock(a, LOCK_EX | LOCK_NB), 0);
-	close(a);
+	assert_non_null(strstr(why.text, LOCK_NAME));
+	assert_false(exists("a/" LOCK_NAME));
+	assert_true(exists("b/" LOCK_NAME));
 	close(b);
+}
+
+/* A user who can only read the directory can lock it, but holds up no start. */
+static void test_locked_directory(void **state)
+{
+	int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_prepared("s", 1);
+	close(fd);
+}
+
+/* The same for one who can write to it, with a file of the lock's name, or something else. */
+static void test_lock_file_of_another_user(void **state)
+{
+	int fd = open_lock(LOCK_NAME);
+
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(fchown(fd, NOBODY, NOBODY), 0);
+		assert_prepared("s", 1);
+	} else {
+		print_message("# only root can make a file of another user\n");
+	}
+	close(fd);
+	assert_int_equal(unlink(LOCK_NAME), 0);
+	assert_int_equal(symlink("elsewhere", LOCK_NAME), 0);
+	assert_prepared("s", 1);
+	assert_false(exists("elsewhere"));
+	assert_int_equal(unlink(LOCK_NAME), 0);
+	assert_int_equal(mkfifo(LOCK_NAME, 0666), 0);
+	assert_prepared("s", 1);
+	assert_int_equal(unlink(LOCK_NAME), 0);
 }
 
 /* Without a descriptor there would be no lock, and two daemons could take the same sockets. */
@@ -338,12 +387,9 @@ static void test_no_descriptor_for_the_lock(void **state)
 /* A refusal does not keep the lock. */
 static void test_no_lock_after_a_refusal(void **state)
 {
-	int other = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
 	append("s0", "");
 	assert_refused("s", 1, -EEXIST, "s0");
-	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
-	close(other);
+	assert_false(exists(LOCK_NAME));
 }
 
 static void test_mode_and_group(void **state)
@@ -375,6 +421,40 @@ static void test_rights_of_nothing(void **state)
 
 	assert_int_equal(sockets_set_rights("none", 0600, (gid_t)-1, &why), -ENOENT);
 	assert_int_equal(sockets_set_rights("none", 0600, getegid(), &why), -ENOENT);
+}
+
+static void assert_rights(const char *path, mode_t mode, gid_t gid)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, mode);
+	assert_int_equal(st.st_gid, gid);
+}
+
+/* What the directory's owner put in a socket's place keeps its rights. */
+static void test_rights_of_something_else(void **state)
+{
+	gid_t gid = geteuid() == 0 ? 54321 : getegid();
+	struct why why;
+	struct stat st;
+	int fd = make_live("other");
+
+	append("file", "");
+	assert_int_equal(chmod("file", 0600), 0);
+	assert_int_equal(chmod("other", 0600), 0);
+	assert_int_equal(stat("file", &st), 0);
+	assert_int_equal(symlink("file", "to-file"), 0);
+	assert_int_equal(symlink("other", "to-socket"), 0);
+	assert_int_equal(sockets_set_rights("to-file", 0666, gid, &why), -EEXIST);
+	assert_int_equal(sockets_set_rights("to-socket", 0666, gid, &why), -EEXIST);
+	assert_int_equal(sockets_set_rights("file", 0666, gid, &why), -EEXIST);
+	assert_int_equal(link("other", "hard-link"), 0);
+	assert_int_equal(sockets_set_rights("hard-link", 0666, gid, &why), -EEXIST);
+	assert_non_null(strstr(why.text, "hard-link"));
+	assert_rights("file", 0600, st.st_gid);
+	assert_rights("other", 0600, st.st_gid);
+	close(fd);
 }
 
 static void test_groups(void **state)
@@ -451,10 +531,14 @@ int main(void)
 		directory_test(test_directory_is_not_writable),
 		directory_test(test_lock),
 		directory_test(test_locked_by_another),
+		directory_test(test_lock_file_is_left),
+		directory_test(test_locked_directory),
+		directory_test(test_lock_file_of_another_user),
 		directory_test(test_no_descriptor_for_the_lock),
 		directory_test(test_no_lock_after_a_refusal),
 		directory_test(test_mode_and_group),
 		directory_test(test_rights_of_nothing),
+		directory_test(test_rights_of_something_else),
 		directory_test(test_groups),
 		directory_test(test_check),
 		directory_test(test_why_absent),

@@ -5,8 +5,10 @@
 #include "log.h"
 #include "sandbox/files.h"
 #include "sandbox/refused.h"
+#include "vhost/sockets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,10 +64,15 @@ int confine_begin(struct daemon *d, struct why *why)
 /* So that it may change their rights later, as it may with those that it makes itself. */
 static int give_socket(const char *path, gid_t gid, struct why *why)
 {
-	if (lchown(path, user.uid, gid) == 0)
-		return 0;
-	return why_set(why, -errno, "cannot give socket %s to user %u: %s", path,
-		(unsigned)user.uid, strerror(errno));
+	int fd = sockets_open(path, why), err = 0;
+
+	if (fd < 0)
+		return fd;
+	if (fchownat(fd, "", user.uid, gid, AT_EMPTY_PATH) != 0)
+		err = why_set(why, -errno, "cannot give socket %s to user %u: %s", path,
+			(unsigned)user.uid, strerror(errno));
+	close(fd);
+	return err;
 }
 
 static int give_sockets(const struct daemon *d, struct why *why)

@@ -83,19 +83,6 @@ static int check(const char *path, struct why *why)
 	return why_set(why, -errno, "cannot look at %s: %s", path, strerror(errno));
 }
 
-/* Anybody who may read the directory can lock it: wait for another daemon's start, no longer. */
-static int wait_for_lock(int fd, unsigned wait_s)
-{
-	for (unsigned tries = wait_s * 50; flock(fd, LOCK_EX | LOCK_NB) != 0; tries--) {
-		if (errno != EWOULDBLOCK)
-			return 0; /* a file system without locks */
-		if (tries == 0)
-			return -EBUSY;
-		usleep(20000);
-	}
-	return 0;
-}
-
 /* A directory that a socket of ours is in. */
 struct place {
 	dev_t dev;
@@ -172,11 +159,77 @@ static const char *advice(int err)
 	}
 }
 
+/*
+ * The lock of a directory is flock() on a file in it, which only this user can open: anybody who
+ * may read a directory could hold a lock on the directory itself.
+ */
+#define LOCK_NAME ".dpdk-vhost-rng.lock"
+
+/*
+ * Open the lock file, and make it if there is none.
+ *
+ * @return  a descriptor; -1: another user's file has the name, or none can be made here (a sandbox
+ *          that has begun, a directory without write permission, a file system without room)
+ */
+static int open_lock_file(int dir)
+{
+	int fd = openat(dir, LOCK_NAME,
+		O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid())
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* Whether the lock file is still in its directory: the last holder removes it. */
+static bool is_linked(int file)
+{
+	struct stat st;
+
+	return fstat(file, &st) == 0 && st.st_nlink > 0;
+}
+
+/*
+ * Take the lock of a directory, or go on without one where there can be none: bind() still decides
+ * which daemon gets a socket.
+ *
+ * @param file  set to the locked file, or -1
+ * @return      0; -EBUSY: another daemon of this user has held it for 'wait_s'
+ */
+static int take_lock(int dir, unsigned wait_s, int *file)
+{
+	unsigned tries = wait_s * 50;
+	bool has_locks, locked;
+
+	for (;;) {
+		*file = open_lock_file(dir);
+		if (*file < 0)
+			return 0;
+		locked = flock(*file, LOCK_EX | LOCK_NB) == 0;
+		has_locks = locked || errno == EWOULDBLOCK; /* the file system */
+		if (locked && is_linked(*file))
+			return 0;
+		close(*file);
+		*file = -1;
+		if (!has_locks)
+			return 0;
+		if (locked) /* the file of a daemon that has just let go */
+			continue;
+		if (tries-- == 0)
+			return -EBUSY;
+		usleep(20000);
+	}
+}
+
 static int lock_directory(
 	const char *path, unsigned wait_s, struct sockets_lock *lock, struct why *why)
 {
 	char dir[SOCKETS_PATH_SIZE];
-	int fd;
+	int fd, file;
 
 	directory_of(path, dir);
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -186,19 +239,24 @@ static int lock_directory(
 			"directory %s of socket %s: the sandbox has closed it; name it with "
 			"--sandbox-dir when the daemon starts",
 			dir, path);
-	/* Who may write to it, but not read it, cannot lock it: bind() still decides. */
+	/* A directory without read permission has no lock: bind() still decides. */
 	if (fd < 0 && errno == EACCES)
 		return 0;
 	if (fd < 0)
 		return why_set(why, -errno, "cannot lock directory %s of socket %s: %s; %s", dir,
 			path, strerror(errno), advice(errno));
-	lock->fds[lock->n++] = fd;
-	if (wait_for_lock(fd, wait_s) == 0)
-		return 0;
-	return why_set(why, -EBUSY,
-		"directory %s of socket %s is locked by another process (waited %u s): end that, or "
-		"choose another directory",
-		dir, path, wait_s);
+	if (take_lock(fd, wait_s, &file) != 0) {
+		close(fd);
+		return why_set(why, -EBUSY,
+			"directory %s of socket %s: another daemon has held the lock " LOCK_NAME
+			" for %u s; end that daemon, or choose another directory",
+			dir, path, wait_s);
+	}
+	if (file < 0)
+		close(fd);
+	else
+		lock->held[lock->n++] = (struct sockets_held){.dir = fd, .file = file};
+	return 0;
 }
 
 /* Each directory once; all daemons in the same order, so that no two wait for each other. */
@@ -208,8 +266,8 @@ static int lock_directories(const char *const *paths, unsigned n_paths, unsigned
 	struct place *places = calloc(n_paths, sizeof(places[0]));
 	int err = 0;
 
-	lock->fds = calloc(n_paths, sizeof(lock->fds[0]));
-	if (places == NULL || lock->fds == NULL) {
+	lock->held = calloc(n_paths, sizeof(lock->held[0]));
+	if (places == NULL || lock->held == NULL) {
 		free(places);
 		return why_set(why, -ENOMEM, "no memory for %u socket paths", n_paths);
 	}
@@ -270,9 +328,12 @@ const char *sockets_why_absent(const char *path)
 
 void sockets_unlock(struct sockets_lock *lock)
 {
-	for (unsigned i = 0; i < lock->n; i++)
-		close(lock->fds[i]);
-	free(lock->fds);
+	for (unsigned i = 0; i < lock->n; i++) {
+		unlinkat(lock->held[i].dir, LOCK_NAME, 0);
+		close(lock->held[i].file);
+		close(lock->held[i].dir);
+	}
+	free(lock->held);
 	*lock = (struct sockets_lock){0};
 }
 
@@ -310,15 +371,51 @@ int sockets_why_refused(const char *path, struct why *why)
 	return why_set(why, -EIO, "cannot listen on %s: rte_vhost refused it: %s", path, advice(0));
 }
 
+int sockets_open(const char *path, struct why *why)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		int err = errno;
+
+		if (fd >= 0)
+			close(fd);
+		return why_set(why, -err, "cannot open socket %s: %s", path, strerror(err));
+	}
+	if (S_ISSOCK(st.st_mode) && st.st_nlink == 1)
+		return fd;
+	close(fd);
+	return why_set(why, -EEXIST,
+		"%s is not the socket that was made there (a link, or another file): its rights "
+		"stay as they are; choose a directory in which no other user can write",
+		path);
+}
+
+/* Set the mode of a file that is open with O_PATH: fchmod() refuses these. */
+static int set_mode(int fd, mode_t mode)
+{
+	char link[32];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return chmod(link, mode);
+}
+
 int sockets_set_rights(const char *path, mode_t mode, gid_t gid, struct why *why)
 {
-	if (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) != 0)
-		return why_set(why, -errno, "cannot give %s to group %u: %s", path, (unsigned)gid,
+	int fd = sockets_open(path, why), err = 0;
+
+	if (fd < 0)
+		return fd;
+	/* The group first, so that no other group has the mode for a moment. */
+	if (gid != (gid_t)-1 && fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) != 0)
+		err = why_set(why, -errno, "cannot give %s to group %u: %s", path, (unsigned)gid,
 			strerror(errno));
-	if (chmod(path, mode) != 0)
-		return why_set(why, -errno, "cannot set the mode of %s to %04o: %s", path,
+	if (err == 0 && set_mode(fd, mode) != 0)
+		err = why_set(why, -errno, "cannot set the mode of %s to %04o: %s", path,
 			(unsigned)mode, strerror(errno));
-	return 0;
+	close(fd);
+	return err;
 }
 
 int sockets_check_rights(const char *path, gid_t gid, struct why *why)

@@ -20,18 +20,21 @@
 /** sizeof(sockaddr_un.sun_path), the 0 at the end included. */
 #define SOCKETS_PATH_SIZE 108
 
-/** Directories that are locked. A zeroed one has none. */
+/** The locked directories of sockets, each with a lock file. A zeroed one has none. */
 struct sockets_lock {
 	unsigned n;
-	int *fds;
+	struct sockets_held {
+		int dir, file;
+	} * held;
 };
 
 /** The path of socket 'index': PATH0, PATH1, ... @return false when it is too long */
 bool sockets_path(const char *prefix, unsigned index, char path[SOCKETS_PATH_SIZE]);
 
 /**
- * Check all paths, then remove stale sockets from them. Until sockets_unlock() another daemon
- * cannot do the same in their directories.
+ * Check all paths, then remove stale sockets from them. Until sockets_unlock() another daemon of
+ * this user cannot do the same in their directories: each has a lock file with mode 0600. There is
+ * none where this process may not make one, as after the sandbox has begun.
  *
  * @param wait_s  how long to wait for a directory that another daemon has locked
  * @param lock    set to what sockets_unlock() takes
@@ -87,9 +90,18 @@ int sockets_bind(const char *what, const char *path, int *fd, struct why *why);
 int sockets_why_refused(const char *path, struct why *why);
 
 /**
- * Give one socket its group and mode. It was made with mode 0600.
+ * Open the file of a socket with O_PATH, to change its owner and mode. A file that another user put
+ * in its place is refused: a symbolic link, no socket, a hard link to a socket elsewhere.
+ *
+ * @return  a descriptor, the caller's to close; -ENOENT, -EACCES, ...; -EEXIST for such a file
+ */
+int sockets_open(const char *path, struct why *why);
+
+/**
+ * Give one socket its group and mode. It was made with mode 0600. Needs /proc.
  *
  * @param gid  (gid_t)-1: leave it
+ * @return     0; as sockets_open(); -EPERM, ...
  */
 int sockets_set_rights(const char *path, mode_t mode, gid_t gid, struct why *why);
 
