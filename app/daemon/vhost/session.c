@@ -430,8 +430,12 @@ int session_init(struct guest_table *table)
 
 int session_add(struct guest *g)
 {
-	int err = listener_start(g->spec.path, g->spec.client, &device_ops);
+	int err;
 
+	pthread_mutex_lock(&sessions_lock);
+	g->removed = false; /* look_after() in guests.c adds a guest again */
+	pthread_mutex_unlock(&sessions_lock);
+	err = listener_start(g->spec.path, g->spec.client, &device_ops);
 	if (err == 0 && !g->spec.client)
 		vhost_thread_wake();
 	return err;
