@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "log.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +36,9 @@ static bool limit_pass(struct log_limit *limit, unsigned *left_out)
 	return true;
 }
 
-#define LINE_SIZE  4096 /* longer lines are written in pieces */
-#define PREFIX_MAX 4	/* "<N>" */
+#define PREFIX_MAX  4			    /* "<N>" */
+#define LINE_SIZE   (PIPE_BUF - PREFIX_MAX) /* longer lines are written in pieces */
+#define END_WAIT_MS 1000		    /* for room for the reason why the program ends */
 
 /* Fixed by log_open() and log_limit_libraries(), before there are threads that log. */
 static bool is_journal;	      /* stderr is a stream of systemd's journal */
@@ -65,6 +68,44 @@ static int print_priority(char *text, int level)
 }
 
 /*
+ * Whether stderr takes up to PIPE_BUF bytes. When the reader of a pipe, a socket or a terminal has
+ * stopped, write() would block the calling thread for as long as the reader likes.
+ */
+static bool has_room(int wait_ms)
+{
+	struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&fd, 1, wait_ms) != 0; /* on an error, write() fails at once */
+}
+
+/* Write the number of lines that were left out, and why. A failure cannot be reported anywhere. */
+static void write_left_out(unsigned n, const char *why)
+{
+	char prefix[PREFIX_MAX] = "";
+
+	if (!has_room(0))
+		return;
+	print_priority(prefix, RTE_LOG_WARNING);
+	dprintf(STDERR_FILENO, "%svhost-rng: %u lines were left out: %s\n", prefix, n, why);
+}
+
+/* Whether a line can be written without waiting. Context: under the stream's lock. */
+static bool find_room(void)
+{
+	static unsigned lost;
+
+	if (!has_room(0)) {
+		lost++;
+		return false;
+	}
+	if (lost == 0)
+		return true;
+	write_left_out(lost, "the reader of standard error has stopped reading");
+	lost = 0;
+	return find_room();
+}
+
+/*
  * Whether a line of DPDK's libraries may be written. The libraries log each error of a front-end,
  * which can cause any number of them; the daemon's own lines are limited by LOG_LIMITED.
  */
@@ -72,7 +113,6 @@ static bool pass_line(const char *line, size_t len)
 {
 	static const char own[] = "vhost-rng: ";
 	static struct log_limit limit; /* under the stream's lock */
-	char prefix[PREFIX_MAX] = "";
 	unsigned left_out;
 
 	if (!limits_libraries || __atomic_load_n(&is_debug, __ATOMIC_RELAXED) ||
@@ -80,11 +120,8 @@ static bool pass_line(const char *line, size_t len)
 		return true;
 	if (!limit_pass(&limit, &left_out))
 		return false;
-	if (left_out > 0) {
-		print_priority(prefix, RTE_LOG_WARNING);
-		dprintf(STDERR_FILENO, "%s%u lines of DPDK's libraries were left out\n", prefix,
-			left_out);
-	}
+	if (left_out > 0)
+		write_left_out(left_out, "DPDK's libraries logged more than ten in a second");
 	return true;
 }
 
@@ -109,7 +146,7 @@ static ssize_t write_text(void *cookie, const char *text, size_t len)
 
 		n = end != NULL ? (size_t)(end - line) + 1 : n;
 		if (!in_line)
-			left_out = !pass_line(line, n);
+			left_out = !pass_line(line, n) || !find_room();
 		if (!left_out)
 			write_line(line, n, !in_line);
 		in_line = end == NULL;
@@ -152,7 +189,8 @@ void log_error(const char *text)
 	char prefix[PREFIX_MAX] = "";
 
 	print_priority(prefix, RTE_LOG_ERR);
-	fprintf(stderr, "%sdpdk-vhost-rng: %s\n", prefix, text);
+	if (has_room(END_WAIT_MS))
+		dprintf(STDERR_FILENO, "%sdpdk-vhost-rng: %s\n", prefix, text);
 }
 
 bool log_limit_pass(struct log_limit *limit)

@@ -43,7 +43,9 @@ bool log_limit_pass(struct log_limit *limit);
 
 /**
  * Send the log to stderr, without limits for now: a person waits for what the EAL reports while it
- * starts. Where stderr is a stream of systemd's journal, each line begins with its priority.
+ * starts. Where stderr is a stream of systemd's journal, each line begins with its priority. A line
+ * for which stderr has no room, because its reader has stopped, is left out and counted: no thread
+ * waits for the reader.
  * Context: MAIN, once, before rte_eal_init() and the first LOG().
  */
 void log_open(void);

@@ -91,7 +91,7 @@ static void become_daemon(const struct daemon *d, const char *program, const cha
 	fd = open(d->out, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	dup2(fd, STDOUT_FILENO);
 	fd = open(d->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-	dup2(fd, STDERR_FILENO);
+	dup2(d->stderr_fd > 0 ? d->stderr_fd : fd, STDERR_FILENO);
 	fd = open("/dev/null", O_RDONLY);
 	dup2(fd, STDIN_FILENO);
 	for (fd = STDIN_FILENO; d->without_stdio && fd <= STDERR_FILENO; fd++)

@@ -24,6 +24,7 @@ struct daemon {
 	char out[80];			     /* what it wrote to stdout */
 	char source[80];		     /* a path in 'dir' that a test may make its source */
 	bool may_be_refused;		     /* its sandbox is put to the test */
+	int stderr_fd;			     /* if not 0: start it with this instead of 'log' */
 	bool without_stdio;		     /* start it with descriptors 0 to 2 closed: no log */
 };
 

@@ -7,6 +7,7 @@
 #include "honest.h"
 #include "util.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -633,6 +634,63 @@ static void test_no_priorities_outside_the_journal(void **state)
 	free(log);
 }
 
+/* A pipe without room, as a terminal that is stopped or a reader of the log that hangs. */
+static void make_full_pipe(int ends[2])
+{
+	char byte = '\n';
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_true(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
+	assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(ends[1], &byte, 1) == 1)
+		;
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+}
+
+/* Read from 'fd' until 'text' came. */
+static void read_until(int fd, const char *text)
+{
+	char got[65536] = "";
+	size_t n = 0;
+
+	while (strstr(got, text) == NULL) {
+		struct pollfd wait = {.fd = fd, .events = POLLIN};
+		ssize_t len;
+
+		assert_int_equal(poll(&wait, 1, LIVENESS_MS), 1);
+		len = read(fd, got + n, sizeof(got) - 1 - n);
+		assert_true(len > 0);
+		n += (size_t)len;
+	}
+}
+
+/* A log that nobody reads holds nobody up; when it is read again, it has the number of lost lines.
+ */
+static void test_log_is_not_read(void **state)
+{
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+	int ends[2];
+
+	make_full_pipe(ends);
+	d->stderr_fd = ends[1];
+	daemon_start(d, 1, NULL);
+	for (unsigned i = 0; i < 20; i++) {
+		assert_served(fx, d->socket[0]);
+		guest_die(&fx->guest);
+	}
+	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+	daemon_start(d, 1, NULL);
+	assert_served(fx, d->socket[0]);
+	read_until(ends[0], "\n");
+	guest_die(&fx->guest);
+	read_until(ends[0], " lines were left out: the reader of standard error has stopped");
+	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /* It did not start, said why, and made no socket. */
 static void assert_not_started(struct fixture *fx, const char *why)
 {
@@ -766,6 +824,7 @@ int main(void)
 		CLI_TEST(test_signals_while_the_configuration_is_read),
 		CLI_TEST(test_sighup_without_a_configuration),
 		CLI_TEST(test_closed_standard_descriptors),
+		CLI_TEST(test_log_is_not_read),
 		CLI_TEST(test_priorities_in_the_journal),
 		CLI_TEST(test_no_priorities_outside_the_journal),
 	};
