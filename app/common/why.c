@@ -11,5 +11,6 @@ int why_set(struct why *why, int err, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(why->text, sizeof(why->text), format, ap);
 	va_end(ap);
+	why->err = err;
 	return err;
 }

@@ -10,10 +10,11 @@
 #define WHY_SIZE 512
 
 struct why {
+	int err; /* the negative errno behind it */
 	char text[WHY_SIZE];
 };
 
-/** Say why, and return 'err'. What is too long is cut. */
+/** Set the error and its text, which is cut when it is too long. @return 'err' */
 __attribute__((format(printf, 3, 4))) int why_set(
 	struct why *why, int err, const char *format, ...);
 

@@ -36,9 +36,42 @@
 
 /* Before anything is started */
 
-int daemon_prepare(struct daemon *d, struct why *why)
+/* Guests' own lcores, unless the EAL's options decide which ones poll: guests_check() does it then. */
+static int check_lcores(const struct daemon *d, int eal_argc, struct why *why)
+{
+	struct eal eal;
+	int err = eal_check(&d->opt, eal_argc, &eal, why);
+
+	for (unsigned i = 0; i < d->specs.n && err == 0 && eal.n_polling > 0; i++) {
+		const struct spec *spec = &d->specs.all[i];
+		bool polls = spec->lcore == SPEC_ANY_LCORE;
+
+		for (unsigned k = 0; k < eal.n_polling; k++)
+			polls |= eal.polling[k] == spec->lcore;
+		if (!polls)
+			err = spec_refuse_lcore(spec, why);
+	}
+	return err;
+}
+
+int daemon_check(struct daemon *d, int eal_argc, struct why *why)
 {
 	int err = specs_make(&d->opt, &d->specs, why);
+
+	if (err == 0)
+		err = service_check(&d->opt, why);
+	if (err == 0)
+		err = check_lcores(d, eal_argc, why);
+	if (err == 0)
+		err = confine_check(d, why);
+	if (err == 0)
+		err = guests_check_sockets(d->specs.all, d->specs.n, d->opt.control_socket, why);
+	return err;
+}
+
+int daemon_prepare(struct daemon *d, int eal_argc, struct why *why)
+{
+	int err = daemon_check(d, eal_argc, why);
 
 	if (err == 0)
 		err = service_open(&d->opt, &d->service, why);

@@ -42,11 +42,19 @@ struct daemon {
 };
 
 /**
- * Everything that can be found wrong before anything is started, when 'opt' is there.
+ * Check, when 'opt' is there, what it names on this host: groups, sources, CPUs, the user,
+ * directories. Nothing is opened, made or removed.
  *
- * @return  0 or a negative errno; daemon_end() is then still needed
+ * @param eal_argc  as eal_start() takes it
+ * @return          0 or a negative errno; daemon_end() is then still needed
  */
-int daemon_prepare(struct daemon *d, struct why *why);
+int daemon_check(struct daemon *d, int eal_argc, struct why *why);
+
+/**
+ * The same, and then all that must be done before the EAL starts: open sources, lock directories,
+ * remove stale sockets.
+ */
+int daemon_prepare(struct daemon *d, int eal_argc, struct why *why);
 
 /**
  * Start, when the EAL runs; then serve until a signal, or somebody on the control socket, says that

@@ -96,10 +96,10 @@ static int check_cpu(unsigned cpu, const cpu_set_t *cpus, struct why *why)
 
 /*
  * Write "CONTROL@CPU,POLL@CPU,..." to 'lcores'. An lcore has the number of its CPU, but for the one
- * that shares the control CPU.
+ * that shares the control CPU. Those that poll are noted in 'eal'.
  */
 static int place_lcores(const struct options *opt, const cpu_set_t *cpus, char *lcores,
-	int *main_id, struct why *why)
+	int *main_id, struct eal *eal, struct why *why)
 {
 	unsigned poll[OPTIONS_LCORES_MAX], n = opt->n_lcores;
 	size_t len;
@@ -124,7 +124,9 @@ static int place_lcores(const struct options *opt, const cpu_set_t *cpus, char *
 		if (id == (unsigned)control)
 			id = free_id((unsigned)control, poll, n);
 		len += (size_t)snprintf(lcores + len, EAL_LCORES_SZ - len, ",%u@%u", id, poll[i]);
+		eal->polling[i] = id;
 	}
+	eal->n_polling = n;
 	return 0;
 }
 
@@ -144,7 +146,9 @@ static int init_eal(int argc, char **argv, struct why *why)
 	/* It does not always say. */
 	if (rte_errno == 0)
 		return why_set(why, -EIO, "the EAL did not start: what it wrote before says why");
-	return why_set(why, -rte_errno, "the EAL did not start: %s", strerror(rte_errno));
+	/* EINVAL stands for its options; EACCES, for one, for hugepages that are short. */
+	return why_set(why, rte_errno == EINVAL ? -EINVAL : -EIO, "the EAL did not start: %s",
+		strerror(rte_errno));
 }
 
 /* As the configuration file says. */
@@ -186,7 +190,7 @@ static int init_worked_out(const struct options *opt, const cpu_set_t *cpus, cha
 	char *argv[EAL_ARGS_MAX];
 	int argc = 0, main_id = 0, err;
 
-	err = place_lcores(opt, cpus, lcores, &main_id, why);
+	err = place_lcores(opt, cpus, lcores, &main_id, eal, why);
 	if (err != 0)
 		return err;
 	snprintf(main_lcore, sizeof(main_lcore), "%d", main_id);
@@ -222,6 +226,7 @@ static int choose_polling(
 {
 	unsigned id;
 
+	eal->n_polling = 0;
 	if (worked_out || opt->n_lcores == 0) {
 		RTE_LCORE_FOREACH_WORKER(id)
 		if (eal->n_polling < OPTIONS_LCORES_MAX)
@@ -263,18 +268,44 @@ static void place_helpers(const cpu_set_t *cpus, struct eal *eal)
 		eal->helper_cpus = main_cpus;
 }
 
+static bool is_worked_out(const struct options *opt, int eal_argc)
+{
+	return eal_argc == 0 && opt->eal_options == NULL;
+}
+
+static int find_cpus(cpu_set_t *cpus, struct why *why)
+{
+	CPU_ZERO(cpus);
+	if (sched_getaffinity(0, sizeof(*cpus), cpus) != 0)
+		return why_set(why, -errno, "the CPUs of this process are not to be found out: %s",
+			strerror(errno));
+	return 0;
+}
+
+int eal_check(const struct options *opt, int eal_argc, struct eal *eal, struct why *why)
+{
+	static char lcores[EAL_LCORES_SZ];
+	cpu_set_t cpus;
+	int main_id, err;
+
+	memset(eal, 0, sizeof(*eal));
+	if (!is_worked_out(opt, eal_argc))
+		return 0;
+	err = find_cpus(&cpus, why);
+	return err != 0 ? err : place_lcores(opt, &cpus, lcores, &main_id, eal, why);
+}
+
 int eal_start(
 	const struct options *opt, int eal_argc, char **eal_argv, struct eal *eal, struct why *why)
 {
-	bool worked_out = eal_argc == 0 && opt->eal_options == NULL;
+	bool worked_out = is_worked_out(opt, eal_argc);
 	cpu_set_t cpus;
 	int err;
 
 	memset(eal, 0, sizeof(*eal));
-	CPU_ZERO(&cpus);
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
-		return why_set(why, -errno, "the CPUs of this process are not to be found out: %s",
-			strerror(errno));
+	err = find_cpus(&cpus, why);
+	if (err != 0)
+		return err;
 	if (worked_out)
 		err = init_worked_out(opt, &cpus, eal_argv[0], eal, why);
 	else if (eal_argc == 0)

@@ -22,11 +22,20 @@ struct eal {
 };
 
 /**
+ * Find the lcores that would poll, without starting the EAL.
+ *
+ * @param eal_argc  as eal_start() takes it
+ * @param eal       'polling' and 'n_polling' are set; 0 where the EAL's options decide
+ * @return          0; -EINVAL when this process cannot run on a CPU of --lcores
+ */
+int eal_check(const struct options *opt, int eal_argc, struct eal *eal, struct why *why);
+
+/**
  * Start the EAL.
  *
  * @param eal_argc, eal_argv  the user's EAL options, eal_argv[0] being the program; eal_argc 0:
  *                            take those of 'opt', or work them out
- * @return                    0 or a negative errno
+ * @return                    0; -EINVAL when the options are refused; or another negative errno
  * Context: MAIN, once.
  */
 int eal_start(

@@ -88,9 +88,7 @@ static int check_lcore(const struct guests *gs, const struct spec *spec, struct 
 {
 	if (spec->lcore == SPEC_ANY_LCORE || workers_find(gs->cfg.workers, spec->lcore) != NULL)
 		return 0;
-	return why_set(why, -EINVAL,
-		"guest %s: lcore %u does not poll: name one that does, or none (see --lcores)",
-		spec->name, spec->lcore);
+	return spec_refuse_lcore(spec, why);
 }
 
 int guests_check(
@@ -131,6 +129,29 @@ int guests_prepare_sockets(const struct guests *gs, const struct spec *specs, un
 	if (err == 0)
 		err = sockets_prepare(paths, n, wait_s, lock, why);
 	free(paths);
+	return err;
+}
+
+int guests_check_sockets(
+	const struct spec *specs, unsigned n_specs, const char *more, struct why *why)
+{
+	gid_t checked = (gid_t)-1;
+	int err = 0;
+
+	for (unsigned i = 0; i < n_specs && err == 0; i++) {
+		const struct spec *spec = &specs[i];
+
+		if (spec->client)
+			err = sockets_check(spec->path, why);
+		else
+			err = sockets_check_own(spec->path, why);
+		/* Most have the same one. */
+		if (err == 0 && !spec->client && spec->gid != checked)
+			err = sockets_check_rights(NULL, spec->gid, why);
+		checked = spec->gid;
+	}
+	if (err == 0 && more != NULL)
+		err = sockets_check_own(more, why);
 	return err;
 }
 
@@ -230,7 +251,7 @@ static int check_one(const struct guests *gs, const struct spec *spec, struct wh
 	for (unsigned i = 0; i < gs->table.n; i++)
 		places += spec_places(&gs->table.all[i]->spec);
 	if (places > SPEC_PLACES_MAX)
-		return why_set(why, -EMFILE,
+		return why_set(why, -E2BIG,
 			"more guests than one process can serve, which is %d, or %d that it connects "
 			"to: start several, each with its own sockets",
 			OPTIONS_SOCKETS_MAX, OPTIONS_SOCKETS_MAX_CLIENT);

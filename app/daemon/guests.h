@@ -65,6 +65,17 @@ int guests_prepare_sockets(const struct guests *gs, const struct spec *specs, un
 	const char *more, unsigned wait_s, struct sockets_lock *lock, struct why *why);
 
 /**
+ * Check without touching anything that guests of these specifications can have their sockets: that
+ * directories are there and may be written to, that no other file is at a socket's path, and that
+ * this process may give its sockets to their groups. Whether a socket is in use is not looked at.
+ *
+ * @param more  the path of one more socket of ours; NULL: none
+ * @return      as sockets_check(), sockets_check_own() and sockets_check_rights()
+ */
+int guests_check_sockets(
+	const struct spec *specs, unsigned n_specs, const char *more, struct why *why);
+
+/**
  * Add the first guests. They have their shares at once.
  *
  * @param specs  that passed guests_check(); their sockets were prepared
@@ -77,7 +88,7 @@ int guests_start(struct guests *gs, const struct spec *specs, unsigned n_specs, 
  *
  * @param by_control  it is not in the configuration, which then leaves it alone
  * @return  0; -EEXIST when there is one of its name or with its socket; -EINVAL when its lcore does
- *          not poll; -EMFILE when there are too many; or as sockets_prepare()
+ *          not poll; -E2BIG when there are too many; or as sockets_prepare()
  */
 int guests_add(struct guests *gs, const struct spec *spec, bool by_control, struct why *why);
 

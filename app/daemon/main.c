@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "daemon.h"
 #include "eal.h"
+#include "exit_status.h"
 #include "log.h"
 #include "version.h"
 
@@ -71,15 +72,17 @@ static void say(const struct why *why, const char *more)
 	log_error(text);
 }
 
-static int check_config(struct daemon *d, struct why *why)
+/* @param eal_argc  as eal_start() takes it */
+static int check_config(struct daemon *d, int eal_argc)
 {
-	int err = specs_make(&d->opt, &d->specs, why);
+	struct why why = {0};
+	int err = daemon_check(d, eal_argc, &why);
 
 	if (err == 0 && config_print(&d->opt, stdout) != 0)
-		err = why_set(why, -EIO, "cannot write the configuration to stdout");
+		err = why_set(&why, -EIO, "cannot write the configuration to stdout");
 	if (err != 0)
-		say(why, "");
-	return err == 0 ? EXIT_SUCCESS : 2;
+		say(&why, "");
+	return exit_status(err);
 }
 
 /*
@@ -88,7 +91,7 @@ static int check_config(struct daemon *d, struct why *why)
  */
 static int serve(struct daemon *d, int eal_argc, char **eal_argv, sigset_t *signals)
 {
-	struct why why = {""};
+	struct why why = {0};
 	int err;
 
 	/* A service manager sends SIGHUP to reload, whether there is a file to read again or not.
@@ -99,7 +102,7 @@ static int serve(struct daemon *d, int eal_argc, char **eal_argv, sigset_t *sign
 	if (d->opt.log_level >= (int)RTE_LOG_NOTICE)
 		LOG(NOTICE, "dpdk-vhost-rng %s, %s", VRNG_VERSION, rte_version());
 	log_set_level(d->opt.log_level);
-	err = daemon_prepare(d, &why);
+	err = daemon_prepare(d, eal_argc, &why);
 	if (err == 0)
 		err = eal_start(&d->opt, eal_argc, eal_argv, &d->eal, &why);
 	if (err == 0) {
@@ -109,14 +112,14 @@ static int serve(struct daemon *d, int eal_argc, char **eal_argv, sigset_t *sign
 	}
 	if (err != 0)
 		say(&why, "");
-	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return exit_status(err);
 }
 
 int main(int argc, char **argv)
 {
-	int separator = options_find_separator(argc, argv), status = 2;
+	int separator = options_find_separator(argc, argv), status;
 	static struct daemon d;
-	struct why why = {""};
+	struct why why = {0};
 	sigset_t signals;
 
 	if (reserve_standard_fds() != 0)
@@ -128,14 +131,16 @@ int main(int argc, char **argv)
 	d.argv[0] = argv[0]; /* getopt wants the program's name there */
 	switch (config_load(d.argc, d.argv, &d.opt, &why)) {
 	case OPTIONS_RUN:
-		status = d.opt.check_config ? check_config(&d, &why)
+		status = d.opt.check_config ? check_config(&d, separator)
 					    : serve(&d, separator, argv, &signals);
 		break;
 	case OPTIONS_EXIT:
 		status = EXIT_SUCCESS;
 		break;
 	case OPTIONS_REFUSED:
+	default:
 		say(&why, "; see --help");
+		status = exit_status(why.err);
 		break;
 	}
 	daemon_end(&d);

@@ -54,6 +54,13 @@ struct service {
 	uint64_t reseeded_s;		 /* when a reseed was last due */
 };
 
+static int refuse_source(const char *path, int err, struct why *why)
+{
+	return why_set(why, err,
+		"cannot read --filename %s: %s; choose a device, FIFO or file that can be read",
+		path, strerror(-err));
+}
+
 /* One more. */
 static int open_line(struct service *s, struct why *why)
 {
@@ -64,11 +71,39 @@ static int open_line(struct service *s, struct why *why)
 		int err = intake_open(&line->intakes[i], opt->sources[i], opt->source_entropy);
 
 		if (err != 0)
-			return why_set(why, err,
-				"cannot read --filename %s: %s; choose a device, FIFO or file that "
-				"can be read",
-				opt->sources[i], strerror(-err));
+			return refuse_source(opt->sources[i], err, why);
 	}
+	return 0;
+}
+
+/* How many bytes a source gives to a seed. */
+static size_t piece_bytes(double entropy_bits)
+{
+	return (size_t)ceil(SEED_ENTROPY_BITS / entropy_bits);
+}
+
+static size_t seed_bytes(const struct options *opt, double least_entropy)
+{
+	return piece_bytes(least_entropy) * (opt->source_mix ? opt->n_sources : 1);
+}
+
+int service_check(const struct options *opt, struct why *why)
+{
+	double least_entropy = 8;
+
+	for (unsigned i = 0; i < opt->n_sources; i++) {
+		bool is_kernel = false;
+		int err = source_check(opt->sources[i], &is_kernel);
+
+		if (err != 0)
+			return refuse_source(opt->sources[i], err, why);
+		least_entropy = fmin(least_entropy, intake_entropy(opt->source_entropy, is_kernel));
+	}
+	if (opt->drbg && seed_bytes(opt, least_entropy) > ENTROPY_SEED_BYTES_MAX)
+		return why_set(why, -EINVAL,
+			"with %.2f bits of entropy in a byte a seed has %zu bytes, more than %d: "
+			"mix fewer sources, or claim more --source-entropy",
+			least_entropy, seed_bytes(opt, least_entropy), ENTROPY_SEED_BYTES_MAX);
 	return 0;
 }
 
@@ -84,13 +119,11 @@ static int open_sources(struct service *s, struct why *why)
 	for (unsigned i = 0; i < opt->n_sources; i++)
 		if (intakes[i].entropy_bits < least_entropy)
 			least_entropy = intakes[i].entropy_bits;
-	s->piece_bytes = (size_t)ceil(SEED_ENTROPY_BITS / least_entropy);
-	s->seed_bytes = s->piece_bytes * (opt->source_mix ? opt->n_sources : 1);
+	s->piece_bytes = piece_bytes(least_entropy);
+	s->seed_bytes = seed_bytes(opt, least_entropy);
+	/* Another file may have come to the path since service_check(). */
 	if (opt->drbg && s->seed_bytes > ENTROPY_SEED_BYTES_MAX)
-		return why_set(why, -EINVAL,
-			"with %.2f bits of entropy in a byte a seed has %zu bytes, more than %d: "
-			"mix fewer sources, or claim more --source-entropy",
-			least_entropy, s->seed_bytes, ENTROPY_SEED_BYTES_MAX);
+		return why_set(why, -EAGAIN, "a source has become another file: start again");
 	return 0;
 }
 

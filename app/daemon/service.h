@@ -18,9 +18,16 @@ struct service;
 struct workers;
 
 /**
+ * Check the sources without opening them.
+ *
+ * @return  0; -EINVAL when a seed from them has too many bytes; or as source_check()
+ */
+int service_check(const struct options *opt, struct why *why);
+
+/**
  * Open the sources. Nothing runs yet.
  *
- * @param opt  kept by reference
+ * @param opt  that service_check() found well; kept by reference
  * @return     0 or a negative errno
  */
 int service_open(const struct options *opt, struct service **service, struct why *why);

@@ -163,7 +163,7 @@ static void test_refused_options(void **state)
 	}
 }
 
-/* What is right, but can't be: exit 1, and the message names it. */
+/* Paths that cannot be: exit 2, and the message names it. */
 static void test_impossible_paths(void **state)
 {
 	struct fixture *fx = *state;
@@ -187,7 +187,7 @@ static void test_impossible_paths(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
 		(void)unlink(fx->daemon.log);
 		daemon_run(&fx->daemon, table[i].args);
-		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 2);
 		assert_true(daemon_said(&fx->daemon, table[i].mentions));
 		assert_false(exists(fx->daemon.socket[0]));
 	}
@@ -377,7 +377,7 @@ static void test_other_files_are_left_alone(void **state)
 		else
 			assert_int_equal(mkfifo(path, 0600), 0);
 		daemon_run(&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, NULL});
-		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 2);
 		assert_true(daemon_said(&fx->daemon, path));
 		assert_true(exists(path));
 		if (kind < 2) {
@@ -692,9 +692,9 @@ static void test_log_is_not_read(void **state)
 }
 
 /* It did not start, said why, and made no socket. */
-static void assert_not_started(struct fixture *fx, const char *why)
+static void assert_not_started(struct fixture *fx, int status, const char *why)
 {
-	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), status);
 	assert_true(daemon_said(&fx->daemon, why));
 	assert_false(exists(fx->daemon.socket[0]));
 }
@@ -707,7 +707,21 @@ static void test_no_eal(void **state)
 	daemon_run(&fx->daemon,
 		(const char *[]){"--no-huge", "--no-pci", "--proc-type=secondary",
 			"--file-prefix=vrng-e2e-none", "--", "-s", fx->daemon.prefix, NULL});
-	assert_not_started(fx, "dpdk-vhost-rng: the EAL did not start: ");
+	assert_not_started(fx, 1, "dpdk-vhost-rng: the EAL did not start: ");
+}
+
+/* Options of the EAL's that it refuses are refused options. */
+static void test_refused_eal_options(void **state)
+{
+	struct fixture *fx = *state;
+
+	daemon_run(&fx->daemon, (const char *[]){"--no-huge", "--no-such-option", "--", "-s",
+					fx->daemon.prefix, NULL});
+	assert_not_started(fx, 2, "dpdk-vhost-rng: the EAL did not start: ");
+	(void)unlink(fx->daemon.log);
+	daemon_run(&fx->daemon, (const char *[]){"-l", "0", "--no-huge", "--no-shconf", "-m", "16",
+					"--no-pci", "--", "-s", fx->daemon.prefix, NULL});
+	assert_not_started(fx, 2, "dpdk-vhost-rng: the EAL options leave no lcore to poll");
 }
 
 /* What the EAL leaves of its words was meant to be something. */
@@ -717,7 +731,7 @@ static void test_stray_eal_word(void **state)
 
 	daemon_run(&fx->daemon, (const char *[]){"--no-huge", "--no-pci", "stray", "-m", "16",
 					"--no-shconf", "--", "-s", fx->daemon.prefix, NULL});
-	assert_not_started(fx, "dpdk-vhost-rng: 'stray' among the EAL options");
+	assert_not_started(fx, 2, "dpdk-vhost-rng: 'stray' among the EAL options");
 }
 
 /* A CPU that there is not, or not for this process, is named. */
@@ -731,7 +745,139 @@ static void test_no_cpu(void **state)
 	}
 	daemon_run(
 		&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, "--lcores", "0,127", NULL});
-	assert_not_started(fx, "dpdk-vhost-rng: CPU 127 of --lcores");
+	assert_not_started(fx, 2, "dpdk-vhost-rng: CPU 127 of --lcores");
+}
+
+/*
+ * What the options name is not on this host: --check-config and a start say the same, exit 2, and
+ * touch nothing.
+ */
+static void assert_refused_by_both(
+	struct fixture *fx, const char *const *args, unsigned n_args, const char *says)
+{
+	char *said[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		const char *words[20] = {NULL};
+
+		memcpy(words, args, n_args * sizeof(args[0]));
+		if (i == 0)
+			words[n_args] = "--check-config";
+		(void)unlink(fx->daemon.log);
+		daemon_run(&fx->daemon, words);
+		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 2);
+		said[i] = read_text(fx->daemon.log);
+	}
+	print_message("# %s", said[0]);
+	assert_string_equal(said[0], said[1]);
+	assert_non_null(strstr(said[0], says));
+	assert_true(exists(fx->daemon.socket[0]));
+	assert_false(exists(fx->daemon.socket[1]));
+	free(said[0]);
+	free(said[1]);
+}
+
+static void test_refused_by_the_host(void **state)
+{
+	struct fixture *fx = *state;
+	const char *prefix = fx->daemon.prefix, *file = fx->daemon.source;
+	char missing[128], config[128], lcores[32], text[256];
+	const struct {
+		const char *args[12];
+		const char *says;
+	} table[] = {
+		{{"--socket-group", "no-such-group"}, "'no-such-group' is no group"},
+		{{"--config", config}, "'no-such-group' is no group"},
+		{{"--user", "no-such-user"}, "'no-such-user' is no user"},
+		{{"--user", "root:no-such-group"}, "'no-such-group' is no group"},
+		{{"-f", missing}, missing},
+		{{"-f", "/dev/urandom", "-f", missing}, missing},
+		{{"-f", fx->daemon.dir}, "directory"},
+		{{"-f", fx->daemon.socket[0]}, fx->daemon.socket[0]},
+		{{"--source-mode", "drbg", "-f", file, "-f", file, "-f", file, "--source-mix",
+			 "--source-entropy", "0.1"},
+			"claim more --source-entropy"},
+		{{"-s", missing}, missing},
+		{{"--control-socket", missing}, missing},
+		{{"--control-socket", file}, "is not a socket"},
+		{{"--sandbox-dir", missing}, missing},
+		{{"--sandbox-dir", file}, "Not a directory"},
+		{{"--lcores", lcores}, "--lcores"},
+	};
+
+	snprintf(missing, sizeof(missing), "%s/not/there", fx->daemon.dir);
+	snprintf(config, sizeof(config), "%s/conf", fx->daemon.dir);
+	snprintf(lcores, sizeof(lcores), "%ld", sysconf(_SC_NPROCESSORS_CONF));
+	snprintf(text, sizeof(text), "[guest a]\nsocket = %s/a\nsocket-group = no-such-group\n",
+		fx->daemon.dir);
+	write_file(config, text, strlen(text));
+	write_file(file, "x", 1);
+	make_stale_socket(fx->daemon.socket[0]);
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		const char *args[16] = {"-s", prefix};
+		unsigned n = 2;
+
+		for (unsigned j = 0; j < ARRAY_SIZE(table[i].args) && table[i].args[j] != NULL; j++)
+			args[n++] = table[i].args[j];
+		assert_refused_by_both(fx, args, n, table[i].says);
+	}
+	snprintf(text, sizeof(text), "[guest a]\nsocket = %s/a\nlcore = 127\n", fx->daemon.dir);
+	write_file(config, text, strlen(text));
+	assert_refused_by_both(
+		fx, (const char *[]){"--config", config}, 2, "lcore 127 does not poll");
+}
+
+/* Files and groups that others may use, but not this user. */
+static void test_refused_for_the_user(void **state)
+{
+	struct fixture *fx = *state;
+	const char *dir = fx->daemon.dir, *file = fx->daemon.source;
+
+	if (geteuid() == 0) {
+		print_message("# not tried: root may do everything\n");
+		return;
+	}
+	make_stale_socket(fx->daemon.socket[0]);
+	write_file(file, "x", 1);
+	assert_int_equal(chmod(file, 0), 0);
+	assert_refused_by_both(fx, (const char *[]){"-s", fx->daemon.prefix, "-f", file}, 4, file);
+	assert_refused_by_both(
+		fx, (const char *[]){"-s", fx->daemon.prefix, "--socket-group", "0"}, 4, "group 0");
+	assert_refused_by_both(fx, (const char *[]){"-s", "/rng.sock"}, 2, "directory /");
+	assert_refused_by_both(
+		fx, (const char *[]){"-s", fx->daemon.prefix, "--user", "root"}, 4, "only root");
+	assert_int_equal(chmod(dir, 0500), 0);
+	assert_refused_by_both(fx, (const char *[]){"-s", fx->daemon.prefix}, 2, dir);
+	assert_int_equal(chmod(dir, 0700), 0);
+}
+
+/* --check-config looks at a source without opening it, which a writer of a FIFO would notice. */
+static void test_check_opens_no_source(void **state)
+{
+	struct fixture *fx = *state;
+	int fd;
+
+	assert_int_equal(mkfifo(fx->daemon.source, 0600), 0);
+	fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	assert_true(inotify_add_watch(fd, fx->daemon.source, IN_OPEN) >= 0);
+	daemon_run(&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, "-f", fx->daemon.source,
+					"--check-config", NULL});
+	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 0);
+	assert_int_equal(read(fd, (char[256]){0}, 256), -1);
+	close(fd);
+	assert_false(exists(fx->daemon.socket[0]));
+}
+
+/* The configuration of a daemon that runs is found well: its sockets are in use by itself. */
+static void test_check_beside_a_daemon(void **state)
+{
+	struct fixture *fx = *state;
+
+	daemon_start(&fx->daemon, 1, NULL);
+	daemon_init(&fx->second);
+	daemon_run(&fx->second, (const char *[]){"-s", fx->daemon.prefix, "--check-config", NULL});
+	assert_int_equal(daemon_wait(&fx->second, LIVENESS_MS), 0);
+	assert_served(fx, fx->daemon.socket[0]);
 }
 
 /* Leave the EAL's multi-process channel on, as the EAL does without --no-shconf and --in-memory. */
@@ -809,7 +955,12 @@ int main(void)
 		CLI_TEST(test_values),
 		CLI_TEST(test_command_lines),
 		CLI_TEST(test_no_eal),
+		CLI_TEST(test_refused_eal_options),
 		CLI_TEST(test_stray_eal_word),
+		CLI_TEST(test_refused_by_the_host),
+		CLI_TEST(test_refused_for_the_user),
+		CLI_TEST(test_check_opens_no_source),
+		CLI_TEST(test_check_beside_a_daemon),
 		CLI_TEST(test_no_cpu),
 		CLI_TEST(test_eal_channel_ends),
 		CLI_TEST(test_eal_channel_ends_after_a_refusal),

@@ -213,12 +213,12 @@ static void test_descriptors_said_once(void **state)
 
 /* The run directory */
 
-static void must_refuse(struct stage *st, const char *const *args, const char *path,
+static void must_refuse(struct stage *st, const char *const *args, int status, const char *path,
 	const char *reason, const char *advice)
 {
 	unlink(st->daemon.log);
 	daemon_run(&st->daemon, args);
-	assert_int_equal(daemon_wait(&st->daemon, LIVENESS_MS), 1);
+	assert_int_equal(daemon_wait(&st->daemon, LIVENESS_MS), status);
 	for (unsigned i = 0; i < 3; i++) {
 		const char *what = i == 0 ? path : i == 1 ? reason : advice;
 		char *log = read_text(st->daemon.log), *last = strstr(log, "dpdk-vhost-rng: ");
@@ -231,13 +231,13 @@ static void must_refuse(struct stage *st, const char *const *args, const char *p
 }
 
 static const struct {
-	int err;
+	int err, status;
 	const char *reason, *advice;
 } bind_errors[] = {
-	{ENOSPC, "No space left", "make room"},
-	{EDQUOT, "quota", "make room"},
-	{EACCES, "Permission denied", "choose a directory that may be written to"},
-	{EROFS, "Read-only", "choose a directory that may be written to"},
+	{ENOSPC, 1, "No space left", "make room"},
+	{EDQUOT, 1, "quota", "make room"},
+	{EACCES, 2, "Permission denied", "choose a directory that may be written to"},
+	{EROFS, 2, "Read-only", "choose a directory that may be written to"},
 };
 
 static void test_socket_cannot_be_made(void **state)
@@ -250,9 +250,11 @@ static void test_socket_cannot_be_made(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(bind_errors); i++) {
 		st->faults->bind_errno = bind_errors[i].err;
 		must_refuse(st, (const char *[]){"-s", st->daemon.prefix, NULL},
-			st->daemon.socket[0], bind_errors[i].reason, bind_errors[i].advice);
-		must_refuse(st, (const char *[]){"--control-socket", control, NULL}, control,
-			bind_errors[i].reason, bind_errors[i].advice);
+			bind_errors[i].status, st->daemon.socket[0], bind_errors[i].reason,
+			bind_errors[i].advice);
+		must_refuse(st, (const char *[]){"--control-socket", control, NULL},
+			bind_errors[i].status, control, bind_errors[i].reason,
+			bind_errors[i].advice);
 	}
 	print_message("# tried: bind() fails with ENOSPC, EDQUOT, EACCES, EROFS\n");
 	print_message("# happened: each time one error with path, reason and way out\n");
@@ -264,10 +266,11 @@ static void test_directory(void **state)
 	char prefix[96];
 
 	snprintf(prefix, sizeof(prefix), "%s/not/there", st->daemon.dir);
-	must_refuse(st, (const char *[]){"-s", prefix, NULL}, prefix, "No such file", "create it");
+	must_refuse(
+		st, (const char *[]){"-s", prefix, NULL}, 2, prefix, "No such file", "create it");
 	write_file(st->daemon.source, "x", 1);
 	snprintf(prefix, sizeof(prefix), "%s/s", st->daemon.source);
-	must_refuse(st, (const char *[]){"-s", prefix, NULL}, prefix, "is not a directory",
+	must_refuse(st, (const char *[]){"-s", prefix, NULL}, 2, prefix, "is not a directory",
 		"choose another");
 	print_message("# tried: the socket's directory is not there, or is a file\n");
 	print_message("# happened: an error with path, reason and way out\n");

@@ -496,7 +496,7 @@ static void test_check_config(void **state)
 	(void)unlink(d->out);
 	assert_int_equal(symlink("/dev/full", d->out), 0);
 	daemon_run(d, (const char *[]){"--check-config", "--config", r->config, NULL});
-	assert_int_equal(daemon_wait(d, LIVENESS_MS), 2);
+	assert_int_equal(daemon_wait(d, LIVENESS_MS), 1);
 	assert_true(daemon_said(d, "cannot write"));
 	(void)unlink(d->out);
 	write_config(r, "max-bytes = -1\n", "ab", "");

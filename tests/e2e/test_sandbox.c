@@ -450,7 +450,7 @@ static void test_bad_users(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		daemon_run(d, (const char *[]){"-s", d->prefix, "--user", cases[i].user, NULL});
-		assert_int_equal(daemon_wait(d, LIVENESS_MS), 1);
+		assert_int_equal(daemon_wait(d, LIVENESS_MS), 2);
 		assert_true(daemon_said(d, cases[i].says));
 	}
 }

@@ -332,7 +332,7 @@ static void test_refused_sources(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(sources); i++) {
 		daemon_run(&fx->daemon,
 			(const char *[]){"-s", fx->daemon.prefix, "-f", sources[i], NULL});
-		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 2);
 		assert_true(daemon_said(&fx->daemon, sources[i]));
 		assert_int_equal(access(fx->daemon.socket[0], F_OK), -1);
 	}
@@ -342,7 +342,7 @@ static void test_refused_sources(void **state)
 	assert_int_equal(chmod(fx->daemon.source, 0), 0);
 	daemon_run(&fx->daemon,
 		(const char *[]){"-s", fx->daemon.prefix, "-f", fx->daemon.source, NULL});
-	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 1);
+	assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 2);
 	assert_true(daemon_said(&fx->daemon, fx->daemon.source));
 }
 

@@ -216,7 +216,7 @@ static void check_answer(const char *line, int err, const json_t *id)
 
 static void handle(const char *line, size_t len)
 {
-	struct why why = {"nothing was said"};
+	struct why why = {.text = "nothing was said"};
 	json_t *result = NULL;
 	struct request r;
 	char *answer;

@@ -352,17 +352,17 @@ static void test_guests_that_clash(void **state)
 	assert_guests_refused("[guest a]\nsocket = /s\n[guest b]\nsocket = /s\n", -EEXIST, "/s");
 	assert_guests_refused(
 		"[daemon]\nsocket-path = /s\n[guest a]\nsocket = /s0\n", -EEXIST, "/s0");
-	assert_guests_refused("[daemon]\nsocket-path = /s\nsocket-count = 512\n", -EMFILE, "511");
+	assert_guests_refused("[daemon]\nsocket-path = /s\nsocket-count = 512\n", -E2BIG, "511");
 	assert_guests_refused(
-		"[daemon]\nsocket-path = /s\nsocket-count = 511\n[guest a]\nsocket = /a\n", -EMFILE,
+		"[daemon]\nsocket-path = /s\nsocket-count = 511\n[guest a]\nsocket = /a\n", -E2BIG,
 		"512");
 	assert_guests_refused("[daemon]\nsocket-path = /s\nsocket-count = 511\n"
 			      "[guest a]\nsocket = /a\nmode = client\n"
 			      "[guest b]\nsocket = /b\nmode = client\n",
-		-EMFILE, "513");
+		-E2BIG, "513");
 	assert_guests_refused("[daemon]\nclient = yes\nsocket-path = /s\nsocket-count = 1022\n"
 			      "[guest a]\nsocket = /a\nmode = server\n",
-		-EMFILE, "1023");
+		-E2BIG, "1023");
 	assert_guests_refused("[guest a]\nsocket = /s\nsocket-group = no-such-group\n", -ENOENT,
 		"[guest a] socket-group 'no-such-group'");
 	assert_guests_refused("[daemon]\nsocket-path = /s\nsocket-group = no-such-group\n", -ENOENT,

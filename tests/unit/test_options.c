@@ -53,7 +53,7 @@ static struct outcome parse_words(const char *const *words)
 {
 	struct redirection out = redirect();
 	char *argv[WORDS_MAX + 2] = {(char *)"dpdk-vhost-rng"};
-	struct outcome o = {.why = {""}};
+	struct outcome o = {.why = {0}};
 	int argc = 1;
 
 	for (; words[argc - 1] != NULL; argc++)

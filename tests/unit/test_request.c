@@ -202,7 +202,7 @@ static void test_codes(void **state)
 		{-ENOSYS, "unknown-command"}, {-ENOENT, "not-found"}, {-EEXIST, "exists"},
 		{-EADDRINUSE, "exists"}, {-EBUSY, "failed"}};
 	const struct request none = {0};
-	const struct why why = {"w"};
+	const struct why why = {.text = "w"};
 
 	for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
 		char *line = request_answer(&none, table[i].err, NULL, &why);

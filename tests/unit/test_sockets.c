@@ -477,7 +477,7 @@ static void test_groups(void **state)
 static void test_check(void **state)
 {
 	char long_path[SOCKETS_PATH_SIZE + 1] = "";
-	struct why why = {""};
+	struct why why = {0};
 	int live = make_live("live");
 
 	make_stale("stale");

@@ -97,7 +97,7 @@ static int check_places(const struct specs *specs, struct why *why)
 		places += spec_places(&specs->all[i]);
 	if (places <= SPEC_PLACES_MAX)
 		return 0;
-	return why_set(why, -EMFILE,
+	return why_set(why, -E2BIG,
 		"%u guests are more than one process can serve, which is %d, or %d in client mode: "
 		"start several, each with its own",
 		specs->n, OPTIONS_SOCKETS_MAX, OPTIONS_SOCKETS_MAX_CLIENT);
@@ -145,7 +145,7 @@ int specs_make(const struct options *opt, struct specs *specs, struct why *why)
 			},
 	};
 	if (opt->socket_count > options_sockets_max(opt))
-		return why_set(why, -EMFILE,
+		return why_set(why, -E2BIG,
 			"--socket-count %u is more than the %u sockets that one process can serve "
 			"%s --client: start several, each with its own --socket-path",
 			opt->socket_count, options_sockets_max(opt),
@@ -162,6 +162,13 @@ int specs_make(const struct options *opt, struct specs *specs, struct why *why)
 			opt->socket_group);
 	err = fill(opt, specs, why);
 	return err == 0 ? check(specs, why) : err;
+}
+
+int spec_refuse_lcore(const struct spec *spec, struct why *why)
+{
+	return why_set(why, -EINVAL,
+		"guest %s: lcore %u does not poll: name one that does, or none (see --lcores)",
+		spec->name, spec->lcore);
 }
 
 void specs_fini(struct specs *specs)

@@ -69,10 +69,17 @@ int spec_of_socket(
  *
  * @param opt    that options_check() found well
  * @param specs  specs_fini() it, whatever the result
- * @return       0; -EMFILE for more than one process can serve; -EEXIST for two of one name or with
+ * @return       0; -E2BIG for more than one process can serve; -EEXIST for two of one name or with
  *               one socket; -ENAMETOOLONG; -ENOENT for a group that is not there; -ENOMEM
  */
 int specs_make(const struct options *opt, struct specs *specs, struct why *why);
+
+/**
+ * Refuse a guest whose lcore does not poll.
+ *
+ * @return  -EINVAL, always
+ */
+int spec_refuse_lcore(const struct spec *spec, struct why *why);
 
 void specs_fini(struct specs *specs);
 

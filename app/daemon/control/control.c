@@ -67,7 +67,7 @@ static void answer(
 
 static void do_request(struct client *cl, size_t len)
 {
-	struct why why = {""};
+	struct why why = {0};
 	struct request r;
 	json_t *result = NULL;
 	int err = request_parse(cl->in, len, &r, &why);

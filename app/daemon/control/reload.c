@@ -80,7 +80,7 @@ static int check_others(const struct daemon *d, const struct plan *p, struct why
 					other->name, other->path);
 	}
 	if (places > SPEC_PLACES_MAX)
-		return why_set(why, -EMFILE,
+		return why_set(why, -E2BIG,
 			"%u guests, with those that were added over the control socket, are more "
 			"than one process can serve: %d, or %d in client mode",
 			n, OPTIONS_SOCKETS_MAX, OPTIONS_SOCKETS_MAX_CLIENT);

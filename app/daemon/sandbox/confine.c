@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct user user; /* of --user */
@@ -52,13 +53,35 @@ static void say(const struct sandbox_report *report)
 
 /* The whole */
 
-int confine_begin(struct daemon *d, struct why *why)
+/* Landlock takes directories that are there. */
+static int check_dir(const char *dir, struct why *why)
 {
+	struct stat st;
+	int err = stat(dir, &st) == 0 ? 0 : -errno;
+
+	if (err == 0 && !S_ISDIR(st.st_mode))
+		err = -ENOTDIR;
+	if (err == 0)
+		return 0;
+	return why_set(why, err, "--sandbox-dir %s: %s; create it, or choose another", dir,
+		strerror(-err));
+}
+
+int confine_check(const struct daemon *d, struct why *why)
+{
+	const struct sandbox_options *so = &d->opt.sandbox;
 	int err = 0;
 
-	if (d->opt.sandbox.user != NULL)
-		err = user_find(d->opt.sandbox.user, d->specs.otherwise.gid, &user, why);
-	return err != 0 ? err : sandbox_begin(&d->opt.sandbox, &d->sandbox, why);
+	for (unsigned i = 0; i < so->n_dirs && err == 0; i++)
+		err = check_dir(so->dirs[i], why);
+	if (err == 0 && so->user != NULL)
+		err = user_find(so->user, d->specs.otherwise.gid, &user, why);
+	return err;
+}
+
+int confine_begin(struct daemon *d, struct why *why)
+{
+	return sandbox_begin(&d->opt.sandbox, &d->sandbox, why);
 }
 
 /* So that it may change their rights later, as it may with those that it makes itself. */

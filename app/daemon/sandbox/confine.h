@@ -12,7 +12,14 @@
 #include "daemon.h"
 #include "why.h"
 
-/** Find the user, if one was asked for, and do what must be done before the EAL starts. */
+/**
+ * Check --sandbox-dir, and find the user of --user.
+ *
+ * @return  0; -ENOENT, -ENOTDIR, ... for a directory; or as user_find()
+ */
+int confine_check(const struct daemon *d, struct why *why);
+
+/** Do what must be done before the EAL starts, when confine_check() found all well. */
 int confine_begin(struct daemon *d, struct why *why);
 
 /**

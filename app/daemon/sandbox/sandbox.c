@@ -129,7 +129,7 @@ static int leave_namespaces(const struct sandbox_config *cfg)
 
 	/* An abstract socket is in its network's namespace. */
 	if (notify != NULL && notify[0] == '@')
-		return -EADDRINUSE;
+		return -ENOTSUP;
 	err = unshare(CLONE_NEWNET | CLONE_NEWIPC) == 0 ? 0 : -errno;
 	return err == -EPERM && is_apart() ? 0 : err;
 }
@@ -254,7 +254,7 @@ static const char *reason(enum sandbox_part part, int err)
 		return "this kernel has it not, or not switched on";
 	if (part == SANDBOX_NAMESPACES && err == -EPERM)
 		return "this takes the rights of root";
-	if (part == SANDBOX_NAMESPACES && err == -EADDRINUSE)
+	if (part == SANDBOX_NAMESPACES && err == -ENOTSUP)
 		return "NOTIFY_SOCKET is an abstract socket";
 	return strerror(-err);
 }

@@ -25,6 +25,13 @@ static const struct backoff {
 
 #define FOLLOW_INTERVAL_NS (500 * MS)
 
+double intake_entropy(double entropy_bits, bool is_kernel)
+{
+	if (entropy_bits != 0)
+		return entropy_bits;
+	return is_kernel ? 8 : 1; /* what is conditioned, or not */
+}
+
 int intake_open(struct intake *in, const char *path, double entropy_bits)
 {
 	int err;
@@ -34,10 +41,8 @@ int intake_open(struct intake *in, const char *path, double entropy_bits)
 	err = source_open(&in->source, path);
 	if (err != 0)
 		return err;
-	if (entropy_bits == 0)
-		entropy_bits = in->source.is_kernel ? 8 : 1; /* what is conditioned, or not */
-	in->entropy_bits = entropy_bits;
-	err = health_init(&in->health, entropy_bits);
+	in->entropy_bits = intake_entropy(entropy_bits, in->source.is_kernel);
+	err = health_init(&in->health, in->entropy_bits);
 	if (err != 0)
 		source_close(&in->source);
 	return err;

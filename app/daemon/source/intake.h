@@ -67,6 +67,9 @@ struct intake {
 	enum health_result failed_test; /* behind INTAKE_UNWELL */
 };
 
+/** Return the min-entropy of a byte: what is claimed; for 0 what the kind of source has. */
+double intake_entropy(double entropy_bits, bool is_kernel);
+
 /**
  * @param path          kept by reference
  * @param entropy_bits  min-entropy of a byte, for the health tests; 0: 8 for the kernel's generator

@@ -30,6 +30,30 @@ bool source_is_kernel(const struct stat *st)
 	       (minor(st->st_rdev) == 8 || minor(st->st_rdev) == 9);
 }
 
+int source_check(const char *path, bool *is_kernel)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (S_ISSOCK(st.st_mode))
+		return -ENOTSUP;
+	*is_kernel = source_is_kernel(&st);
+	return faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0 ? 0 : -errno;
+}
+
+/* open(2) says ENXIO of a socket, as of a device that is gone. */
+static int open_error(const char *path, int err)
+{
+	struct stat st;
+
+	if (err == ENXIO && stat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		return -ENOTSUP;
+	return -err;
+}
+
 int source_open(struct source *s, const char *path)
 {
 	struct stat st;
@@ -37,7 +61,7 @@ int source_open(struct source *s, const char *path)
 
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
-		return -errno;
+		return open_error(path, errno);
 	if (fstat(fd, &st) != 0) {
 		err = -errno;
 		close(fd);

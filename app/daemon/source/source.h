@@ -44,8 +44,17 @@ enum source_state {
 bool source_is_kernel(const struct stat *st);
 
 /**
+ * Check, without opening it, that a file can be a source: to open a FIFO or a device may change it,
+ * or fail while another process has it open.
+ *
+ * @param is_kernel  set to what source_is_kernel() says
+ * @return           0; as source_open()
+ */
+int source_check(const char *path, bool *is_kernel);
+
+/**
  * @param path  kept by reference
- * @return      0; -EISDIR for a directory; or what open(2) says
+ * @return      0; -EISDIR for a directory; -ENOTSUP for a socket; or what open(2) says
  */
 int source_open(struct source *s, const char *path);
 

@@ -313,6 +313,16 @@ int sockets_check(const char *path, struct why *why)
 	return 0;
 }
 
+int sockets_check_own(const char *path, struct why *why)
+{
+	int err = sockets_check_directory(path, why);
+	struct stat st;
+
+	if (err == 0 && lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		err = no_socket(path, why);
+	return err;
+}
+
 const char *sockets_why_absent(const char *path)
 {
 	struct stat st;

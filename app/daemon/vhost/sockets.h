@@ -63,6 +63,13 @@ int sockets_check_directory(const char *path, struct why *why);
 int sockets_check(const char *path, struct why *why);
 
 /**
+ * The same for a socket of ours, without asking whether somebody serves the one that is there.
+ *
+ * @return  as sockets_check_directory(); -EEXIST when there is something that is no socket
+ */
+int sockets_check_own(const char *path, struct why *why);
+
+/**
  * Why one cannot connect to the socket at 'path', as far as can be seen without trying: who tries
  * is taken for the back-end.
  *
