@@ -36,7 +36,7 @@
 
 /* Before anything is started */
 
-/* Guests' own lcores, unless the EAL's options decide which ones poll: guests_check() does it then. */
+/* Check guests' own lcores; where EAL options decide which ones poll, guests_check() does it. */
 static int check_lcores(const struct daemon *d, int eal_argc, struct why *why)
 {
 	struct eal eal;

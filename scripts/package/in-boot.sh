@@ -340,16 +340,58 @@ frozen()
     restarted 1
 }
 
-refused_option()
+# A start that is refused ends the unit for good: ENVIRONMENT_FILE UNIT OPTIONS.
+is_refused()
 {
-    printf 'VRNG_OPTIONS=--socket-count=many\n' >"$etc/default.env"
+    printf 'VRNG_OPTIONS=%s\n' "$3" >"$etc/$1.env"
+    ! systemctl restart "$2" 2>/dev/null || die "$2 starts with $3"
+    # Longer than RestartSec=.
+    sleep 2
+    wants ActiveState failed "$2"
+    wants Result exit-code "$2"
+    wants ExecMainStatus 2 "$2"
+    wants NRestarts 0 "$2"
+    rm "$etc/$1.env"
+    systemctl reset-failed "$2"
+}
+
+refused_options()
+{
+    local options=(
+        '--socket-count=many'
+        "-s $run_dir/rng.sock --socket-group=no-such-group"
+        '-s /run/no-such-directory/rng.sock'
+        "-s $run_dir/rng.sock -f /etc/no-such-source"
+        "-s $run_dir/rng.sock --lcores=1000"
+    ) words
+
+    for words in "${options[@]}"; do
+        is_refused default "$unit" "$words"
+    done
+    is_refused tenant "$instance" "-s $run_dir/tenant/rng.sock --socket-group=no-such-group"
+}
+
+is_repeated()
+{
+    (($(show NRestarts) >= 2))
+}
+
+# A socket that is in use may be free at the next start.
+failed_start()
+{
+    local other
+
+    dpdk-vhost-rng -s "$run_dir/taken" >/dev/null 2>&1 &
+    other=$!
+    wait_for 'another daemon has the socket' test -S "$run_dir/taken0"
+    printf 'VRNG_OPTIONS=-s %s/taken\n' "$run_dir" >"$etc/default.env"
     ! systemctl restart "$unit" 2>/dev/null || die 'it starts'
-    wants ActiveState failed
-    wants ExecMainStatus 2
-    sleep 1
-    wants NRestarts 0
+    wants ExecMainStatus 1
+    wait_for 'systemd repeats the start' is_repeated
+    kill "$other"
+    wait_for 'it serves when the socket is free' is StatusText '0 of 1 guests served'
     rm "$etc/default.env"
-    systemctl reset-failed "$unit"
+    systemctl stop "$unit"
 }
 
 # Within TimeoutStopSec, or else systemd's result is another one.
@@ -418,7 +460,8 @@ try 'an instance serves beside it, and without it' instance_beside
 try 'after kill -9 it serves again' killed
 try 'when an lcore stands still, the watchdog has it started again' stuck
 try 'when all of it stands still, too' frozen
-try 'what refuses its options is not started again' refused_option
+try 'a start that is refused is not repeated' refused_options
+try 'a start that fails is repeated until it succeeds' failed_start
 try 'it stops at once, and removes its sockets' stops
 try 'an upgrade starts the new program, in an instance, too' upgrades
 try 'no system call was refused' nothing_refused

@@ -19,6 +19,7 @@ import tempfile
 
 sys.path.insert(0, os.environ['VRNG_TESTS'])
 import tap  # noqa: E402
+import units  # noqa: E402
 
 SCRIPTS = os.environ['VRNG_SCRIPTS']
 LIMIT_S = 900
@@ -151,6 +152,15 @@ def _(package):
     assert 'debian-installed' in scripts['postinst'], scripts['postinst']
     for name in ('dpdk-vhost-rng.service', 'dpdk-vhost-rng-exporter.service'):
         assert re.search(rf"invoke stop .*'?{name}", scripts['prerm']), scripts['prerm']
+
+
+@suite.case('a start that fails is repeated without limit, unless the options were refused')
+def _(package):
+    found = [path for path, name in package.files() if name.endswith('.service')]
+    assert len(found) == 3, found
+    for path in found:
+        with open(path, encoding='utf-8') as file:
+            units.assert_restarts(os.path.basename(path), file.read())
 
 
 @suite.case('lintian has no complaint')
