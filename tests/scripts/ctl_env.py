@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -20,6 +21,19 @@ BENCH = os.environ['VRNG_BENCH']
 def run(*args, **more):
     """Exit status, stdout and stderr of dpdk-vhost-rng-ctl.py."""
     return cases.run(CTL, *args, **more)
+
+
+def copy_for_others(folder):
+    """A copy of the program that every user may run: this tree may be in a home that only its owner
+    may search."""
+    os.mkdir(folder)
+    shutil.copytree(os.path.join(os.environ['VRNG_SCRIPTS'], 'ctl'), os.path.join(folder, 'ctl'))
+    copy = shutil.copy(CTL, folder)
+    for where, _, files in os.walk(folder):
+        os.chmod(where, 0o755)
+        for name in files:
+            os.chmod(os.path.join(where, name), 0o755)
+    return copy
 
 
 class Daemon:

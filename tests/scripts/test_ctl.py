@@ -23,8 +23,9 @@ import termios
 import time
 import xml.etree.ElementTree
 
-from ctl_env import CTL, Env, result, run
+from ctl_env import CTL, Env, copy_for_others, result, run
 import tap
+import cases
 from cases import LIMIT_S, LIVENESS_S, read, until
 import ctl.arguments
 import ctl.usage
@@ -320,8 +321,8 @@ def _(env):
     if os.geteuid() != 0:
         raise tap.Skip('only root can become somebody who may not')
 
-    status, _, err = run('--control-socket', fake.path, 'reseed',
-                         preexec_fn=lambda: os.setresuid(65534, 65534, 65534))
+    status, _, err = cases.run(copy_for_others(env.path('scripts')), '--control-socket', fake.path,
+                               'reseed', preexec_fn=lambda: os.setresuid(65534, 65534, 65534))
     assert status == 4 and 'root alone' in err and 'sudo' in err, err
     assert fake.requests == []
 
