@@ -135,11 +135,12 @@ static void handle_signal(void *arg, uint32_t ready)
 	}
 	if (info.ssi_signo == SIGHUP) {
 		struct why why;
+		bool applied;
 
 		if (d->opt.config == NULL)
 			LOG(WARNING, "SIGHUP: there is no --config to read again");
-		else if (reload(d, &why) != 0)
-			LOG(ERR, "SIGHUP: nothing has changed: %s", why.text);
+		else if (reload(d, &applied, &why) != 0)
+			LOG(ERR, "SIGHUP: %s%s", applied ? "" : "nothing has changed: ", why.text);
 		return;
 	}
 	LOG(NOTICE, "%s: ending", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");

@@ -5,6 +5,7 @@
  */
 
 #include "config/config.h"
+#include "control/ask_reload.h"
 #include "daemon.h"
 #include "eal.h"
 #include "exit_status.h"
@@ -18,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /*
@@ -85,6 +87,43 @@ static int check_config(struct daemon *d, int eal_argc)
 	return exit_status(err);
 }
 
+/* @return  0: it was sent; the outcome is in that process's log alone */
+static int send_sighup(struct daemon *d, int eal_argc, struct why *why)
+{
+	int err = daemon_check(d, eal_argc, why);
+
+	if (err != 0)
+		return err;
+	if (kill((pid_t)d->opt.reload_pid, SIGHUP) != 0)
+		return why_set(why, -errno, "--reload %u: cannot send SIGHUP: %s",
+			d->opt.reload_pid, strerror(errno));
+	fprintf(stderr,
+		"dpdk-vhost-rng: --reload: SIGHUP sent to process %u; without --control-socket its "
+		"log alone says whether it refuses the configuration\n",
+		d->opt.reload_pid);
+	return 0;
+}
+
+/* @param eal_argc  as eal_start() takes it */
+static int reload_other(struct daemon *d, int eal_argc)
+{
+	struct why why = {0};
+	int err;
+
+	if (d->opt.config == NULL) {
+		fputs("dpdk-vhost-rng: --reload: without --config there is nothing to read\n",
+			stderr);
+		return EXIT_SUCCESS;
+	}
+	if (d->opt.control_socket != NULL)
+		err = ask_reload(&d->opt, &why);
+	else
+		err = send_sighup(d, eal_argc, &why);
+	if (err != 0)
+		say(&why, "");
+	return exit_status(err);
+}
+
 /*
  * @param eal_argc, eal_argv  as eal_start() takes them
  * @param signals             the blocked signals
@@ -131,8 +170,12 @@ int main(int argc, char **argv)
 	d.argv[0] = argv[0]; /* getopt wants the program's name there */
 	switch (config_load(d.argc, d.argv, &d.opt, &why)) {
 	case OPTIONS_RUN:
-		status = d.opt.check_config ? check_config(&d, separator)
-					    : serve(&d, separator, argv, &signals);
+		if (d.opt.check_config)
+			status = check_config(&d, separator);
+		else if (d.opt.reload_pid != 0)
+			status = reload_other(&d, separator);
+		else
+			status = serve(&d, separator, argv, &signals);
 		break;
 	case OPTIONS_EXIT:
 		status = EXIT_SUCCESS;

@@ -253,7 +253,39 @@ reload_wrong_file()
     serves "$run_dir/b.sock"
     configure a a >"$etc/daemon.conf"
     systemctl reload "$unit" || die 'a good file was not read again'
-    wait_for 'the removed guest has no socket' test ! -e "$run_dir/b.sock"
+    # The reload ends when that is done.
+    [[ ! -e $run_dir/b.sock ]] || die 'the removed guest has its socket'
+}
+
+# A check of the file finds nothing: only the daemon that runs knows of that guest.
+reload_refused_by_daemon()
+{
+    local pid
+
+    pid=$(show MainPID)
+    dpdk-vhost-rng-ctl.py add c "$run_dir/c.sock" >/dev/null || die 'the guest is not added'
+    configure a a c c >"$etc/daemon.conf"
+    dpdk-vhost-rng --config "$etc/daemon.conf" --check-config >/dev/null || die 'the file is wrong'
+    ! systemctl reload "$unit" 2>/dev/null || die 'systemctl reload did not say that it was refused'
+    journalctl -b -u "$unit" | grep -q 'reload: guest c, .*added over the control socket' || die 'nor does the journal'
+    runs
+    [[ $(show MainPID) == "$pid" ]] || die 'it is another process'
+    dpdk-vhost-rng-ctl.py remove c >/dev/null
+    systemctl reload "$unit" || die 'it is refused still'
+    [[ -S $run_dir/c.sock ]] || die 'the new guest has no socket'
+}
+
+# It has no way to answer: what a check of the file finds is refused, and else it is told.
+reload_without_control_socket()
+{
+    printf '[guest a]\nsocket = %s/a.sock\n' "$run_dir" >"$etc/daemon.conf"
+    start_with "--config $etc/daemon.conf"
+    printf '[guest b]\nsocket = %s/b.sock\n' "$run_dir" >>"$etc/daemon.conf"
+    systemctl reload "$unit" || die 'systemctl reload failed'
+    wait_for 'the new guest has its socket' test -S "$run_dir/b.sock"
+    printf 'socket-group = no-such-group\n' >>"$etc/daemon.conf"
+    ! systemctl reload "$unit" 2>/dev/null || die 'systemctl reload did not say that the file is wrong'
+    runs
 }
 
 instance_beside()
@@ -381,12 +413,11 @@ failed_start()
 {
     local other
 
-    dpdk-vhost-rng -s "$run_dir/taken" >/dev/null 2>&1 &
+    setpriv --reuid vrng --regid vrng --clear-groups dpdk-vhost-rng -s "$run_dir/taken" >/dev/null 2>&1 &
     other=$!
     wait_for 'another daemon has the socket' test -S "$run_dir/taken0"
     printf 'VRNG_OPTIONS=-s %s/taken\n' "$run_dir" >"$etc/default.env"
     ! systemctl restart "$unit" 2>/dev/null || die 'it starts'
-    wants ExecMainStatus 1
     wait_for 'systemd repeats the start' is_repeated
     kill "$other"
     wait_for 'it serves when the socket is free' is StatusText '0 of 1 guests served'
@@ -456,6 +487,8 @@ try 'the exporter answers' exports
 try 'reload without a file ends nothing' reload_without_file
 try 'reload reads the file again' reload_file
 try 'reload of a wrong file is refused, and it serves on' reload_wrong_file
+try 'reload that only the daemon refuses fails' reload_refused_by_daemon
+try 'reload without a control socket checks the file' reload_without_control_socket
 try 'an instance serves beside it, and without it' instance_beside
 try 'after kill -9 it serves again' killed
 try 'when an lcore stands still, the watchdog has it started again' stuck

@@ -460,6 +460,93 @@ static void test_sides(void **state)
 	honest_stop(&r->honest);
 }
 
+/* "--reload PID" ends with this status, and has said that. */
+static void ask_reload(struct reload *r, struct daemon *d, pid_t pid, int status, const char *said)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", (int)pid);
+	(void)unlink(d->log);
+	daemon_run(d, (const char *[]){"--config", r->config, "--reload", number, NULL});
+	assert_int_equal(daemon_wait(d, LIVENESS_MS), status);
+	if (!daemon_said(d, said))
+		fail_msg("it does not say '%s'", said);
+}
+
+/* --reload ends when the daemon has read its file again, with what came of that. */
+static void test_reload_with_answer(void **state)
+{
+	struct reload *r = *state;
+	struct daemon asker;
+	pid_t pid;
+
+	daemon_init(&asker);
+	write_config(r, "", "a", "");
+	start(r, NULL);
+	pid = r->daemon.pid;
+	write_config(r, "", "ab", "");
+	ask_reload(r, &asker, pid, 0, "");
+	assert_true(daemon_said(&r->daemon, "again: 2 guests"));
+	assert_guests(r, "ab");
+	/* What the file says is wrong. */
+	write_config(r, "max-bytes = -1\n", "a", "");
+	ask_reload(r, &asker, pid, 2, "[daemon] max-bytes '-1'");
+	write_config(r, "", "a", "socket-group = no-such-group\n");
+	ask_reload(r, &asker, pid, 2, "no-such-group");
+	assert_guests(r, "ab");
+	/* What only the daemon that runs can refuse: a check of the file finds nothing. */
+	client_do(r->control, "{\"command\": \"add\", \"name\": \"c\", \"socket\": \"%s\"}",
+		r->path[2]);
+	write_config(r, "", "abc", "");
+	daemon_run(&asker, (const char *[]){"--config", r->config, "--check-config", NULL});
+	assert_int_equal(daemon_wait(&asker, LIVENESS_MS), 0);
+	ask_reload(r, &asker, pid, 2, "was added over the control socket");
+	daemon_fini(&asker);
+}
+
+/* Who does not answer, or is another process, has not reloaded. */
+static void test_reload_without_answer(void **state)
+{
+	struct reload *r = *state;
+	struct daemon asker;
+	pid_t pid;
+
+	daemon_init(&asker);
+	write_config(r, "", "a", "");
+	ask_reload(r, &asker, getpid(), 1, "no answer on --control-socket");
+	start(r, NULL);
+	pid = r->daemon.pid;
+	ask_reload(r, &asker, getpid(), 2, "belongs to process");
+	assert_int_equal(daemon_stop(&r->daemon, SIGTERM, NULL), 0);
+	ask_reload(r, &asker, pid, 1, "no answer on --control-socket");
+	daemon_run(&asker, (const char *[]){"-s", r->daemon.prefix, "--reload", "1", NULL});
+	assert_int_equal(daemon_wait(&asker, LIVENESS_MS), 0);
+	assert_true(daemon_said(&asker, "without --config"));
+	daemon_fini(&asker);
+}
+
+/* A daemon that has no control socket gets a signal, and --reload says that this has no answer. */
+static void test_reload_by_signal(void **state)
+{
+	struct reload *r = *state;
+	struct daemon asker;
+	char text[FILE_SIZE];
+
+	daemon_init(&asker);
+	snprintf(text, sizeof(text), "[guest a]\nsocket = %s\n", r->path[0]);
+	write_file(r->config, text, strlen(text));
+	daemon_run(&r->daemon, (const char *[]){"--config", r->config, NULL});
+	daemon_wait_until_said(&r->daemon, "vhost-rng: serving");
+	append_guest(r, 'b', "");
+	ask_reload(r, &asker, r->daemon.pid, 0, "its log alone says");
+	daemon_wait_until_said(&r->daemon, "again: 2 guests");
+	/* No signal is sent when the file is known to be wrong. */
+	append_guest(r, 'c', "socket-group = no-such-group\n");
+	ask_reload(r, &asker, r->daemon.pid, 2, "no-such-group");
+	assert_false(daemon_said(&r->daemon, "SIGHUP"));
+	daemon_fini(&asker);
+}
+
 /* Without a file, a hang-up is what it always was. */
 static void test_no_file(void **state)
 {
@@ -524,6 +611,9 @@ int main(void)
 		RELOAD_TEST(test_renamed),
 		RELOAD_TEST(test_closed_directory),
 		RELOAD_TEST(test_sides),
+		RELOAD_TEST(test_reload_with_answer),
+		RELOAD_TEST(test_reload_without_answer),
+		RELOAD_TEST(test_reload_by_signal),
 		RELOAD_TEST(test_no_file),
 		RELOAD_TEST(test_check_config),
 	};

@@ -120,7 +120,7 @@ void service_reseed(struct service *s, bool due)
 	done = true;
 }
 
-int reload(struct daemon *d, struct why *why)
+int reload(struct daemon *d, bool *applied, struct why *why)
 {
 	FUZZ_CHECK(d->opt.config != NULL);
 	if (strcmp(d->opt.config, "/bad") == 0)

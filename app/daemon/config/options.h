@@ -100,7 +100,8 @@ struct options {
 	const char *config;		/* NULL: none */
 	const char *eal_options;	/* the file's, when the command line has none; NULL: none */
 	bool check_config;
-	int log_level; /* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */
+	uint32_t reload_pid; /* --reload; 0: not given */
+	int log_level;	     /* RTE_LOG_* numbering: 1 (emergency) to 8 (debug) */
 	unsigned n_guests;
 	struct options_guest *guests; /* by their own sections */
 

@@ -267,6 +267,10 @@ static const struct setting rows[] = {
 		"line says wins; SIGHUP reads it again (none)"},
 	{"check-config", FLAG(check_config), .line_only = true, .help =
 		"check all that, print it as such a file, and end"},
+	{"reload", NUMBER(reload_pid, 1, INT32_MAX), .what = "a process's ID", .line_only = true,
+		.takes = "PID", .help =
+		"let the daemon with this process ID, and these options,\n"
+		"read --config again, and end"},
 	{"eal-options", .set = set_eal_options, .print = setting_print_text, AT(eal_options),
 		.what = "options such as -l 0,1 --in-memory",
 		.otherwise = "worked out, or those before --"},

@@ -179,9 +179,11 @@ static int do_reseed(const struct task *t)
 
 static int do_reload(const struct task *t)
 {
+	bool applied;
+
 	if (t->d->opt.config == NULL)
 		return why_set(t->why, -ENOTSUP, "there is nothing to read: see --config");
-	return reload(t->d, t->why);
+	return reload(t->d, &applied, t->why);
 }
 
 static int do_log_level(const struct task *t)

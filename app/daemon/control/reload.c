@@ -168,20 +168,28 @@ static void remove_guests(struct daemon *d, const struct plan *p)
 			guests_remove(d->guests, t->all[i - 1]);
 }
 
-static void add_and_change_guests(struct daemon *d, const struct plan *p)
+/* Apply to all guests what can be applied. @return 0, or the first error */
+static int add_and_change_guests(struct daemon *d, const struct plan *p, struct why *why)
 {
+	int first = 0;
+
 	for (unsigned i = 0; i < p->specs.n; i++) {
 		struct guest *g = find_guest(guests_table(d->guests), &p->specs.all[i]);
-		struct why why;
+		struct why reason;
 		int err;
 
 		if (g != NULL)
-			err = guests_change(d->guests, g, &p->specs.all[i], &why);
+			err = guests_change(d->guests, g, &p->specs.all[i], &reason);
 		else
-			err = guests_add_prepared(d->guests, &p->specs.all[i], false, &why);
-		if (err != 0)
-			LOG(ERR, "reading the configuration again: %s", why.text);
+			err = guests_add_prepared(d->guests, &p->specs.all[i], false, &reason);
+		if (err == 0)
+			continue;
+		LOG(ERR, "reading the configuration again: %s", reason.text);
+		if (first == 0)
+			first = why_set(why, err, "guest %s: %.400s; all else was applied",
+				p->specs.all[i].name, reason.text);
 	}
+	return first;
 }
 
 /* What others refer to stays as it is; what may change, they have of their own, and are told. */
@@ -196,18 +204,20 @@ static void take_over(struct daemon *d, const struct plan *p)
 	log_set_level(p->opt.log_level);
 }
 
-int reload(struct daemon *d, struct why *why)
+int reload(struct daemon *d, bool *applied, struct why *why)
 {
 	struct plan *p = calloc(1, sizeof(*p));
 	int err;
 
+	*applied = false;
 	if (p == NULL)
 		return why_set(why, -ENOMEM, "no memory to read the configuration again");
 	err = make_plan(d, p, why);
 	if (err == 0) {
+		*applied = true;
 		remove_guests(d, p);
 		fd_release(&p->fds);
-		add_and_change_guests(d, p);
+		err = add_and_change_guests(d, p, why);
 		take_over(d, p);
 		say_what_stays(&d->opt, &p->opt);
 		LOG(NOTICE, "read %s again: %u guests", d->opt.config, guests_table(d->guests)->n);

@@ -16,10 +16,12 @@
 #include "daemon.h"
 
 /**
- * @param why  what is wrong
- * @return     0, and then the log says what cannot change now; or a negative errno, and then
- * nothing has changed
+ * Read the configuration again and apply it.
+ *
+ * @param applied  set to whether anything was changed: false when the configuration was refused;
+ * true also when the host then failed one of its guests, whose socket could not be made
+ * @return         0, and then the log says what cannot change now; or a negative errno
  */
-int reload(struct daemon *d, struct why *why);
+int reload(struct daemon *d, bool *applied, struct why *why);
 
 #endif
