@@ -142,7 +142,7 @@ default_sockets()
 # What QEMU's group is for.
 group_sockets()
 {
-    start_with "-s $run_dir/rng.sock -c 2 --socket-group=kvm --socket-mode=0660 --control-socket=$run_dir/control.sock --telemetry --idle=adaptive"
+    start_with "-s $run_dir/rng.sock -c 2 --socket-group=kvm --control-socket=$run_dir/control.sock --telemetry --idle=adaptive"
     has_rights "$run_dir/rng.sock1" 'vrng:kvm 660'
     serves "$run_dir/rng.sock1" nobody kvm
 }

@@ -273,8 +273,9 @@ static void test_socket_mode(void **state)
 	char group[16];
 	struct stat st;
 	const char *const defaults[] = {"-s", fx->daemon.prefix, NULL};
-	const char *const for_group[] = {
-		"-s", fx->daemon.prefix, "--socket-mode", "0660", "--socket-group", group, NULL};
+	const char *const for_group[] = {"-s", fx->daemon.prefix, "--socket-group", group, NULL};
+	const char *const for_owner[] = {
+		"-s", fx->daemon.prefix, "--socket-group", group, "--socket-mode", "0600", NULL};
 	mode_t umask_before = umask(0); /* nothing is narrowed by chance */
 
 	assert_int_equal(run_and_watch_mode(&fx->daemon, defaults), 0600);
@@ -290,9 +291,12 @@ static void test_socket_mode(void **state)
 			break;
 		sleep_ms(10);
 	}
-	(void)umask(umask_before);
 	assert_int_equal(st.st_mode & 07777, 0660);
 	assert_int_equal(st.st_gid, strtoul(group, NULL, 10));
+	assert_int_equal(daemon_stop(&fx->daemon, SIGTERM, NULL), 0);
+
+	assert_int_equal(run_and_watch_mode(&fx->daemon, for_owner), 0600);
+	(void)umask(umask_before);
 }
 
 static void test_stale_sockets_are_replaced(void **state)

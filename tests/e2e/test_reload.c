@@ -331,6 +331,33 @@ static void test_socket_mode(void **state)
 	assert_false(daemon_said(&r->daemon, "cannot change"));
 }
 
+/* With a group alone the mode follows the group. */
+static void test_socket_group(void **state)
+{
+	struct reload *r = *state;
+	struct stat st;
+	char line[64];
+
+	snprintf(line, sizeof(line), "socket-group = %u\n", (unsigned)getegid());
+	write_config(r, "", "a", "");
+	start(r, NULL);
+	assert_int_equal(stat(r->path[0], &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	write_config(r, line, "a", "");
+	hang_up(r, "again: 1 guests");
+	assert_int_equal(stat(r->path[0], &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+	/* A socket that is added over the control socket has the same rights. */
+	client_do(r->control, "{\"command\": \"add\", \"name\": \"b\", \"socket\": \"%s\"}",
+		r->path[1]);
+	assert_int_equal(stat(r->path[1], &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+	write_config(r, "", "a", "");
+	hang_up(r, "again: 2 guests");
+	assert_int_equal(stat(r->path[0], &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
 /* The command line wins, each time. */
 static void test_command_line_wins(void **state)
 {
@@ -606,6 +633,7 @@ int main(void)
 		RELOAD_TEST(test_group_of_others),
 		RELOAD_TEST(test_what_stays),
 		RELOAD_TEST(test_socket_mode),
+		RELOAD_TEST(test_socket_group),
 		RELOAD_TEST(test_command_line_wins),
 		RELOAD_TEST(test_guests_by_control),
 		RELOAD_TEST(test_renamed),

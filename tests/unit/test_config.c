@@ -169,6 +169,45 @@ static void test_guests(void **state)
 	options_fini(&opt);
 }
 
+/* Load a file whose [daemon] has these lines; return the mode of guest 'a' with lines of its own.
+ */
+static mode_t mode_of_guest(const char *daemon, const char *guest)
+{
+	struct options opt;
+	char text[256];
+	mode_t mode;
+
+	snprintf(text, sizeof(text), "[guest a]\nsocket = /a\n%s[daemon]\nsocket-path = /s\n%s",
+		guest, daemon);
+	write_config(text);
+	must_load(&opt);
+	mode = opt.guests[0].mode;
+	options_fini(&opt);
+	return mode;
+}
+
+/* A group without a mode means 0660, unless a mode is given: the guest's own first, then the common
+ * one. */
+static void test_mode_of_group(void **state)
+{
+	static const struct {
+		const char *daemon, *guest;
+		mode_t of_guest;
+	} table[] = {
+		{"", "", 0600},
+		{"socket-group = 7\n", "", 0660},
+		{"", "socket-group = 7\n", 0660},
+		{"socket-group = 7\n", "socket-group = 8\n", 0660},
+		{"socket-mode = 0600\n", "socket-group = 7\n", 0600},
+		{"socket-mode = 0600\nsocket-group = 7\n", "", 0600},
+		{"socket-group = 7\n", "socket-mode = 0600\n", 0600},
+		{"socket-mode = 0640\n", "socket-mode = 0666\nsocket-group = 7\n", 0666},
+	};
+
+	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		assert_int_equal(mode_of_guest(table[i].daemon, table[i].guest), table[i].of_guest);
+}
+
 /* What the command line says wins; of what may be given several times all of it. */
 static void test_command_line_wins(void **state)
 {
@@ -397,6 +436,30 @@ static void assert_round_trip(const char *text)
 	assert_string_equal(first, second);
 }
 
+/* The command line and the file together make up the mode, and --check-config prints it. */
+static void test_mode_of_group_is_printed(void **state)
+{
+	struct options opt;
+	char text[8192];
+	struct why why;
+
+	write_config("[daemon]\nsocket-path = /s\n[guest a]\nsocket = /a\nsocket-group = 8\n");
+	must_load(&opt);
+	print(&opt, text, sizeof(text));
+	assert_non_null(strstr(text, "\nsocket-mode = 0600\n# socket-group: the process's\n"));
+	assert_non_null(strstr(text, "\nsocket-mode = 0660\nsocket-group = 8\n"));
+	options_fini(&opt);
+	assert_int_equal(LOAD(&opt, &why, "--socket-group=7"), OPTIONS_RUN);
+	print(&opt, text, sizeof(text));
+	assert_non_null(strstr(text, "\nsocket-mode = 0660\nsocket-group = 7\n"));
+	options_fini(&opt);
+	write_config("[daemon]\nsocket-path = /s\nsocket-group = 7\n");
+	assert_int_equal(LOAD(&opt, &why, "--socket-mode=0600"), OPTIONS_RUN);
+	print(&opt, text, sizeof(text));
+	assert_non_null(strstr(text, "\nsocket-mode = 0600\nsocket-group = 7\n"));
+	options_fini(&opt);
+}
+
 static void test_round_trip(void **state)
 {
 	char words[256] = "[daemon]\nsocket-path = /s\neal-options =";
@@ -412,6 +475,8 @@ static void test_round_trip(void **state)
 	assert_round_trip("[daemon]\nsocket-path = /s\n");
 	assert_round_trip("[daemon]\ncontrol-socket = /c\nsource-entropy = 0.1\nlcores = 1-3\n");
 	assert_round_trip("[daemon]\nsocket-path = /s\nlcores = 0-88,100\n");
+	assert_round_trip("[daemon]\nsocket-path = /s\nsocket-group = 7\n[guest a]\nsocket = /a\n");
+	assert_round_trip("[daemon]\nsocket-path = /s\n[guest a]\nsocket = /a\nsocket-group = 7\n");
 	assert_round_trip(
 		"[daemon]\nsocket-path = /s\nsocket-count = 9\nguest = 1-3,weight=7,cap=9\n"
 		"guest = 4,burst=1,burst-once=2\nmax-bytes = 1T\nmax-requests = 9\n"
@@ -443,6 +508,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		directory_test(test_all_keys),
 		directory_test(test_guests),
+		directory_test(test_mode_of_group),
+		directory_test(test_mode_of_group_is_printed),
 		directory_test(test_command_line_wins),
 		directory_test(test_refusals),
 		directory_test(test_no_continuation),

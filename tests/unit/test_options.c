@@ -136,6 +136,21 @@ static void test_long_options(void **state)
 	assert_int_equal(o.opt.log_level, 8);
 }
 
+/* A group without a mode: the group may connect. A mode that is given wins, in any order. */
+static void test_mode_of_group(void **state)
+{
+	struct outcome o = PARSE("-s", "/a", "--socket-group=kvm");
+
+	assert_int_equal(o.result, OPTIONS_RUN);
+	assert_int_equal(o.opt.socket_mode, 0660);
+	o = PARSE("-s", "/a", "--socket-group=kvm", "--socket-mode=0600");
+	assert_int_equal(o.opt.socket_mode, 0600);
+	o = PARSE("-s", "/a", "--socket-mode=0", "--socket-group=kvm");
+	assert_int_equal(o.opt.socket_mode, 0);
+	o = PARSE("-s", "/a", "--socket-mode=0640");
+	assert_int_equal(o.opt.socket_mode, 0640);
+}
+
 /* The last word counts, but sources add up; nothing of an earlier parse or word stays. */
 static void test_repeated_options(void **state)
 {
@@ -573,6 +588,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_short_options),
 		cmocka_unit_test(test_long_options),
+		cmocka_unit_test(test_mode_of_group),
 		cmocka_unit_test(test_idle_times),
 		cmocka_unit_test(test_repeated_options),
 		cmocka_unit_test(test_drbg_options),

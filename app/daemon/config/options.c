@@ -53,7 +53,7 @@ void options_init(struct options *opt)
 		.turn_bytes = 256 * 1024,
 		.reseed_bytes = UINT64_C(1) << 30,
 		.reseed_s = 60,
-		.socket_mode = 0600,
+		.socket_mode = OPTIONS_MODE_AS_IT_WAS,
 		.idle = {.policy = IDLE_POLL, .spin_ns = 50000, .max_sleep_ns = 50000},
 		.log_level = 7,
 	};
@@ -245,6 +245,14 @@ static bool polls(const struct options *opt, unsigned lcore)
 	return opt->n_lcores == 0; /* that is seen when they are chosen */
 }
 
+/* Return 'mode' or, if none is given, the default for a socket with or without a group. */
+static mode_t socket_mode_or_default(mode_t mode, const char *group)
+{
+	if (mode != OPTIONS_MODE_AS_IT_WAS)
+		return mode;
+	return group != NULL ? 0660 : 0600;
+}
+
 /* Of a guest with a section of its own; what that does not say is as for all. */
 static int complete(const struct options *opt, struct options_guest *g, struct why *why)
 {
@@ -264,6 +272,7 @@ static int complete(const struct options *opt, struct options_guest *g, struct w
 		g->mode = opt->socket_mode;
 	if (g->group == NULL)
 		g->group = opt->socket_group;
+	g->mode = socket_mode_or_default(g->mode, g->group);
 	if (g->burst == OPTIONS_AS_IT_WAS)
 		g->burst = opt->burst;
 	if (g->burst_once == OPTIONS_AS_IT_WAS)
@@ -279,6 +288,8 @@ int options_check(struct options *opt, struct why *why)
 		err = settings_check(opt, why);
 	for (unsigned i = 0; i < opt->n_guests && err == 0; i++)
 		err = complete(opt, &opt->guests[i], why);
+	/* Last: the default of [daemon] is not a mode that a guest with a group inherits. */
+	opt->socket_mode = socket_mode_or_default(opt->socket_mode, opt->socket_group);
 	if (err == 0 && opt->n_sources == 0)
 		opt->sources[opt->n_sources++] = "/dev/urandom";
 	return err;

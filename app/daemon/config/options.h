@@ -88,8 +88,8 @@ struct options {
 	bool continue_unseeded; /* --source-failure */
 	uint64_t reseed_bytes;
 	uint32_t reseed_s;
-	bool client; /* connect to the front-ends' sockets */
-	mode_t socket_mode;
+	bool client;	    /* connect to the front-ends' sockets */
+	mode_t socket_mode; /* OPTIONS_MODE_AS_IT_WAS until options_check() sets the default */
 	const char *socket_group; /* NULL: leave it */
 	struct idle_config idle;
 	unsigned n_lcores; /* 0: choose */

@@ -170,11 +170,13 @@ static const struct setting rows[] = {
 		"is then not noticed by the guests"},
 	{"socket-mode", MODE(socket_mode), .live = true, .only = &with_own_sockets,
 		.takes = "MODE", .help =
-		"access rights of the sockets, octal (0600)"},
+		"access rights of the sockets, octal (0600, or 0660 with\n"
+		"--socket-group)"},
 	{"socket-group", TEXT(socket_group), .what = "a group's name or number",
 		.otherwise = "the process's", .live = true, .only = &with_own_sockets,
 		.takes = "GROUP", .help =
-		"group of the sockets, name or number"},
+		"group of the sockets, name or number; its members may\n"
+		"connect, unless --socket-mode forbids it"},
 	{"max-bytes", BYTES(max_bytes, 1, INT64_MAX), .otherwise = "no limit", .live = true,
 		.letter = 'm', .takes = "BYTES", .help =
 		"what all guests together may read in a period: 1 to\n"
