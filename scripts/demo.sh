@@ -148,7 +148,7 @@ show_log
 step 'guest'
 boot=("$here/guest-boot.sh" -d "$build/guest" -a "$accel" -k vrng.run=demo --
       -serial stdio -chardev "socket,id=c0,path=$work/rng.sock0"
-      -device 'vhost-user-rng-pci,chardev=c0')
+      -device 'vhost-user-rng-pci,chardev=c0,vectors=2')
 printf '# %s\n' "${boot[*]#"$top/"}"
 timeout -k 5 "$GUEST_S" "${boot[@]}" </dev/null >"$work/console" 2>&1 &
 guest=$!

@@ -30,7 +30,8 @@ options:
 
 example, a shell in a guest that gets random numbers from a running daemon:
   ${0##*/} -k vrng.run=interactive -- -serial mon:stdio \\
-      -chardev socket,id=c0,path=/run/rng.sock0 -device vhost-user-rng-pci,chardev=c0
+      -chardev socket,id=c0,path=/run/rng.sock0 \\
+      -device vhost-user-rng-pci,chardev=c0,vectors=2
 USAGE
 }
 

@@ -15,6 +15,8 @@ from .status import is_client
 
 QEMU = 'qemu-system-x86_64'
 MEMORY_FORM = r'\d{1,15}[KMGT]?'
+# Linux needs two for MSI-X (configuration, queue); with QEMU's default, 1, the guest uses INTx.
+VECTORS = 2
 # QEMU tries again after so long.
 RECONNECT_S = 1
 
@@ -62,7 +64,8 @@ def _device(guest, identifier, reconnect, program):
         chardev += ',server=on'
     if reconnect:
         chardev += _reconnect(guest, program)
-    return ['-chardev', chardev, '-device', f'vhost-user-rng-pci,chardev={identifier}']
+    return ['-chardev', chardev,
+            '-device', f'vhost-user-rng-pci,chardev={identifier},vectors={VECTORS}']
 
 
 def _identifier(guest):
