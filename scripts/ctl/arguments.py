@@ -15,6 +15,10 @@ PREFIXES = {'': 1, 'k': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12,
             'Ki': 2**10, 'Mi': 2**20, 'Gi': 2**30, 'Ti': 2**40}
 SUFFIXES = [suffix for suffix in PREFIXES if suffix]
 NUMBER_MAX = 2**63 - 1
+LIBVIRT_XML = '''Print parts of a libvirt domain for a guest. On Debian libvirt runs QEMU as user
+libvirt-qemu, a member of group kvm: start the daemon with --socket-group kvm, and let that user
+search the directory of the socket. Where AppArmor confines QEMU, add the path of the socket,
+followed by " rw,", as a line to /etc/apparmor.d/local/abstractions/libvirt-qemu.'''
 NONE = 'none'
 ANY = 'any'
 
@@ -144,7 +148,7 @@ def make():
     drain.add_argument('--cancel', action='store_true', help='no, stay')
 
     for name, about in (('qemu-args', 'Print options of QEMU for a guest.'),
-                        ('libvirt-xml', 'Print parts of a libvirt domain for a guest.')):
+                        ('libvirt-xml', LIBVIRT_XML)):
         snippet = command(name, about)
         snippet.add_argument('guest', metavar='GUEST')
         if name == 'qemu-args':

@@ -5,6 +5,7 @@ In server mode the daemon has made the socket and the VMM connects; in client mo
 it (server=on) and the daemon connects.
 """
 
+import json
 import re
 import shlex
 import subprocess
@@ -14,9 +15,12 @@ from .protocol import BadUsage
 from .status import is_client
 
 QEMU = 'qemu-system-x86_64'
+DRIVER = 'vhost-user-rng-pci'
 MEMORY_FORM = r'\d{1,15}[KMGT]?'
 # Linux needs two for MSI-X (configuration, queue); with QEMU's default, 1, the guest uses INTx.
 VECTORS = 2
+# A slot of the root bus of q35 and pc that libvirt assigns last, if ever.
+LIBVIRT_ADDR = '0x1e'
 # QEMU tries again after so long.
 RECONNECT_S = 1
 
@@ -56,7 +60,7 @@ def _reconnect(guest, program):
     return f',reconnect-ms={1000 * RECONNECT_S}'
 
 
-def _device(guest, identifier, reconnect, program):
+def _chardev(guest, identifier, reconnect, program):
     # A comma within a value is written twice.
     path = guest['socket'].replace(',', ',,')
     chardev = f'socket,id={identifier},path={path}'
@@ -64,8 +68,7 @@ def _device(guest, identifier, reconnect, program):
         chardev += ',server=on'
     if reconnect:
         chardev += _reconnect(guest, program)
-    return ['-chardev', chardev,
-            '-device', f'vhost-user-rng-pci,chardev={identifier},vectors={VECTORS}']
+    return chardev
 
 
 def _identifier(guest):
@@ -78,7 +81,8 @@ def qemu_words(guest, memory, reconnect, program):
     return ['-m', memory,
             '-object', f'memory-backend-memfd,id=mem,size={memory},share=on',
             '-machine', 'q35,memory-backend=mem',
-            *_device(guest, _identifier(guest), reconnect, program)]
+            '-chardev', _chardev(guest, _identifier(guest), reconnect, program),
+            '-device', f'{DRIVER},chardev={_identifier(guest)},vectors={VECTORS}']
 
 
 def qemu_args(guest, memory, reconnect, program=QEMU):
@@ -88,13 +92,35 @@ def qemu_args(guest, memory, reconnect, program=QEMU):
                         for i in range(0, len(words), 2))
 
 
+# Two dashes in a row would end a comment of XML early, so options are named without theirs.
+LIBVIRT_RIGHTS_SERVER = """\
+     Rights: libvirt runs QEMU as user libvirt-qemu on Debian, a member of group kvm. The socket
+     needs that group and mode 0660 (the daemon's option socket-group=kvm), and its directory must
+     be searchable for that user. Where AppArmor confines QEMU, add the socket's path with " rw,"
+     after it as a line to /etc/apparmor.d/local/abstractions/libvirt-qemu."""
+LIBVIRT_RIGHTS_CLIENT = """\
+     Rights: QEMU makes the socket, as user libvirt-qemu on Debian, so that user must be able to
+     write to its directory, and the daemon to the socket. Where AppArmor confines QEMU, add the
+     socket's path with " rw," after it as a line to
+     /etc/apparmor.d/local/abstractions/libvirt-qemu."""
+
+
 def libvirt_xml(guest, reconnect, program=QEMU):
-    """libvirt has no element for a vhost-user RNG, so the device goes through to QEMU."""
-    words = _device(guest, _identifier(guest), reconnect, program)
+    """Return the parts of a libvirt domain that the guest's device needs.
+
+    libvirt has no element for a vhost-user RNG, so the device goes through to QEMU. QEMU creates
+    devices with JSON arguments after those of libvirt, and plain ones before: these would take the
+    slots that libvirt 9.0 assigns to its own."""
+    identifier = _identifier(guest)
+    words = ['-chardev', _chardev(guest, identifier, reconnect, program),
+             '-device', json.dumps({'driver': DRIVER, 'chardev': identifier, 'vectors': VECTORS,
+                                    'addr': LIBVIRT_ADDR}, separators=(',', ':'))]
     args = '\n'.join(f'    <qemu:arg value={quoteattr(word)}/>' for word in words)
+    rights = LIBVIRT_RIGHTS_CLIENT if is_client(guest) else LIBVIRT_RIGHTS_SERVER
     return f"""\
 <!-- Merge with the domain (virsh edit): the xmlns:qemu of its first element, the memory's
-     access mode, and the arguments. -->
+     access mode, and the arguments. If slot {LIBVIRT_ADDR} is in use, choose another one for addr.
+{rights} -->
 <domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <memoryBacking>
     <source type='memfd'/>

@@ -51,7 +51,9 @@ what changes:
 
 what to paste:
   qemu-args GUEST           options of QEMU, for a shell
-  libvirt-xml GUEST         parts of a libvirt domain
+  libvirt-xml GUEST         parts of a libvirt domain; user libvirt-qemu must be able to
+                            search the socket's directory, and to write to the socket:
+                            option socket-group=kvm of the daemon (Debian)
       --memory SIZE         qemu-args: of the virtual machine (1G)
       --reconnect           let QEMU connect again when the daemon was restarted
       --qemu PROGRAM        which one that is for (qemu-system-x86_64)

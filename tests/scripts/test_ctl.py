@@ -3,8 +3,8 @@
 """dpdk-vhost-rng-ctl.py: each command against a daemon with guests, and against control sockets
 that are not there, forbidden, silent, or talk nonsense.
 
-meson sets VRNG_SCRIPTS, the folder of the scripts, VRNG_TESTS, that of tap.py, VRNG_DAEMON and
-VRNG_BENCH.
+meson sets VRNG_SCRIPTS, the folder of the scripts, VRNG_TESTS, that of tap.py, VRNG_DAEMON,
+VRNG_BENCH, and VRNG_CONFIG, that of libvirt-rng.xml.
 """
 
 import fcntl
@@ -276,10 +276,35 @@ def _(env):
     space = '{http://libvirt.org/schemas/domain/qemu/1.0}'
     args = [arg.get('value') for arg in root.findall(f'{space}commandline/{space}arg')]
     words = shlex.split(daemon.ctl('qemu-args', 'vm').replace('\\\n', ''))
-    assert args == words[-4:] and args[0] == '-chardev', (args, words)
+    assert args[:3] == words[-4:-1] and args[0] == '-chardev', (args, words)
+    # libvirt 9.0 starts no domain with the plain form of this one.
+    device = json.loads(args[3])
+    addr = device.pop('addr')
+    assert addr == '0x1e', args
+    driver = device.pop('driver')
+    assert words[-1] == ','.join([driver, *(f'{key}={value}' for key, value in device.items())])
+    assert device == {'chardev': 'rng-vm', 'vectors': 2}, device
     assert daemon.json('qemu-args', 'vm') == words
     assert root.find('memoryBacking/access').get('mode') == 'shared'
     assert root.find('memoryBacking/source').get('type') == 'memfd'
+
+
+@suite.case('libvirt-xml gives the domain of config/libvirt-rng.xml')
+def _(env):
+    daemon = env.guests(1)
+    path = daemon.guest('0')['socket']
+    own = xml.etree.ElementTree.fromstring(daemon.ctl('libvirt-xml', '0').replace(path, 'PATH')
+                                           .replace('rng-0', 'rng0'))
+    with open(os.path.join(os.environ['VRNG_CONFIG'], 'libvirt-rng.xml')) as file:
+        shipped = xml.etree.ElementTree.fromstring(file.read().replace('/run/rng.sock0', 'PATH'))
+    assert xml.etree.ElementTree.tostring(own) == xml.etree.ElementTree.tostring(shipped)
+
+
+@suite.case('libvirt-xml names the rights that each side needs')
+def _(env):
+    assert 'socket-group=kvm' in env.guests(1).ctl('libvirt-xml', '0')
+    client = env.guests(1, '--client').ctl('libvirt-xml', '0')
+    assert 'socket-group' not in client and 'write to its directory' in client, client
 
 
 @suite.case('--reconnect is as the version of QEMU has it')
