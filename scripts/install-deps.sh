@@ -18,6 +18,9 @@ declare -A PACKAGES=(
     # What makes and boots the guest; the guest's own kernel and tools are not installed,
     # guest-image.sh unpacks them.
     [guest]='qemu-system-x86 cpio gzip xz-utils'
+    # What the test of the recipe for libvirt runs. On Debian 12 these packages start no service:
+    # libvirt-daemon-system would. 15 MB.
+    [libvirt]='libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients'
     # What compare.sh draws its charts with; it also wants cargo, which a Rust toolchain brings.
     [bench]='gnuplot-nox qemu-system-x86'
     # What package.sh builds the Debian package with.
@@ -52,6 +55,7 @@ groups (default: build test guest):
   build   compiler, meson, ninja, DPDK, cmocka
   test    what runs the tests
   guest   QEMU, and what packs the guest's initramfs
+  libvirt libvirtd and virsh, which the test of config/libvirt-rng.xml is skipped without
   bench   what scripts/compare.sh draws with
   fuzz    clang, llvm-cov, for scripts/fuzz.sh
   package debhelper, for scripts/package.sh

@@ -106,7 +106,7 @@ not_sanitized=(--no-suite scripts --no-suite docs --no-suite install --no-suite 
 if [[ $quick == yes ]]; then
     "$here/install-deps.sh" build test
 else
-    "$here/install-deps.sh" build test guest package
+    "$here/install-deps.sh" build test guest libvirt package
 fi
 compile "$build"
 compile "$build_asan" -Db_sanitize=address,undefined -Doptimization=1
