@@ -147,11 +147,48 @@ def _(package):
             scripts[name] = file.read()
     assert 'systemd-sysusers' in scripts['postinst'], scripts['postinst']
     assert 'systemd-tmpfiles' in scripts['postinst'], scripts['postinst']
-    assert 'invoke $_dh_action' in scripts['postinst'], scripts['postinst']
     # It makes links again that somebody made, and no others.
     assert 'debian-installed' in scripts['postinst'], scripts['postinst']
-    for name in ('dpdk-vhost-rng.service', 'dpdk-vhost-rng-exporter.service'):
-        assert re.search(rf"invoke stop .*'?{name}", scripts['prerm']), scripts['prerm']
+    for name in ('dpdk-vhost-rng.service', 'dpdk-vhost-rng@*.service',
+                 'dpdk-vhost-rng-exporter.service'):
+        assert re.search(rf"invoke stop .*{re.escape(name)}", scripts['prerm']), scripts['prerm']
+
+
+@suite.case('an upgrade starts, stops and restarts no daemon; it restarts the exporter')
+def _(package):
+    for name in ('preinst', 'postinst', 'prerm', 'postrm'):
+        path = os.path.join(package.tree, 'DEBIAN', name)
+        if not os.path.exists(path):
+            continue
+        with open(path) as file:
+            script = file.read()
+        for line in re.findall(r'^.*(?:invoke|systemctl (?:start|stop|\S*restart)) .*$', script,
+                               re.M):
+            # prerm stops daemons at removal; scripts/package.sh --boot tries that.
+            if name == 'prerm' and 'invoke stop' in line:
+                continue
+            units = set(re.findall(r'dpdk-vhost-rng\S*?\.service', line))
+            assert units <= {'dpdk-vhost-rng-exporter.service'}, f'{name}: {line}'
+        if name == 'postinst':
+            assert re.search(r"invoke \$_dh_action '?dpdk-vhost-rng-exporter", script), script
+
+
+@suite.case('needrestart leaves daemons alone')
+def _(package):
+    if shutil.which('perl') is None:
+        raise tap.Skip('there is no perl')
+    config = os.path.join(package.tree, 'etc/needrestart/conf.d/dpdk-vhost-rng.conf')
+    # As needrestart does: evaluate the file, then look for the first expression that matches.
+    said = run('perl', '-we', """
+our %nrconf = (override_rc => {qr(^dbus) => 0});
+open(my $file, '<', shift) or die; local $/; eval(<$file>); die $@ if $@;
+for my $unit (@ARGV) {
+    my ($re) = grep { $unit =~ /$_/ } keys %{$nrconf{override_rc}};
+    print "$unit: ", defined($re) ? $nrconf{override_rc}->{$re} : 'restarted', "\\n";
+}""", config, 'dpdk-vhost-rng.service', 'dpdk-vhost-rng@vm-1.service',
+               'dpdk-vhost-rng-exporter.service')
+    assert said == ('dpdk-vhost-rng.service: 0\ndpdk-vhost-rng@vm-1.service: 0\n'
+                    'dpdk-vhost-rng-exporter.service: restarted\n'), said
 
 
 @suite.case('a start that fails is repeated without limit, unless the options were refused')
