@@ -7,7 +7,6 @@ import sys
 
 from . import usage
 from .protocol import BadUsage, default_path
-from .snippets import QEMU
 from .top import SORTS
 
 LEVELS = ('error', 'warning', 'notice', 'info', 'debug')
@@ -148,15 +147,14 @@ def make():
     drain.add_argument('--cancel', action='store_true', help='no, stay')
 
     for name, about in (('qemu-args', 'Print options of QEMU for a guest.'),
+                        ('qemu-replug', 'Print QMP commands that unplug the device of qemu-args '
+                         'and plug it in again.'),
                         ('libvirt-xml', LIBVIRT_XML)):
         snippet = command(name, about)
         snippet.add_argument('guest', metavar='GUEST')
         if name == 'qemu-args':
             snippet.add_argument('--memory', metavar='SIZE', default='1G',
                                  help='of the virtual machine')
-        snippet.add_argument('--reconnect', action='store_true',
-                             help='let QEMU connect again when the daemon was restarted')
-        snippet.add_argument('--qemu', metavar='PROGRAM', default=QEMU, help='which QEMU')
     return main
 
 

@@ -7,14 +7,14 @@
 _dpdk_vhost_rng_ctl()
 {
     local program=${COMP_WORDS[0]} word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='status names version top doctor add remove set move reseed reload log-level drain qemu-args libvirt-xml'
+    local commands='status names version top doctor add remove set move reseed reload log-level drain qemu-args qemu-replug libvirt-xml'
     local words='' command='' operands=0 socket=() i
 
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --control-socket) socket=(--control-socket "${COMP_WORDS[++i]}") ;;
         --interval | --sort | --batch | --root | --weight | --cap | --burst | --burst-once | \
-            --lcore | --max-bytes | --max-requests | --memory | --qemu) ((++i)) ;;
+            --lcore | --max-bytes | --max-requests | --memory) ((++i)) ;;
         -*) ;;
         *) if [[ -z $command ]]; then command=${COMP_WORDS[i]}; else ((++operands)); fi ;;
         esac
@@ -22,7 +22,7 @@ _dpdk_vhost_rng_ctl()
 
     COMPREPLY=()
     case $before in
-    --control-socket | --root | --qemu)
+    --control-socket | --root)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
@@ -40,13 +40,13 @@ _dpdk_vhost_rng_ctl()
             add) words+=' --weight --cap --burst --burst-once --lcore' ;;
             set) words+=' --weight --cap --burst --max-bytes --max-requests' ;;
             drain) words+=' --all --cancel' ;;
-            qemu-args) words+=' --memory --reconnect --qemu' ;;
-            libvirt-xml) words+=' --reconnect --qemu' ;;
+            qemu-args) words+=' --memory' ;;
             esac
         else
             case $command:$operands in
             :*) words=$commands ;;
-            status:0 | set:0 | move:0 | qemu-args:0 | libvirt-xml:0 | remove:* | drain:*)
+            status:0 | set:0 | move:0 | qemu-args:0 | qemu-replug:0 | libvirt-xml:0 | \
+                remove:* | drain:*)
                 words=$("$program" "${socket[@]}" names 2>/dev/null)
                 ;;
             move:1) words=any ;;

@@ -147,15 +147,20 @@ def do_drain(args, client):
 def do_qemu_args(args, client):
     memory = snippets.check_memory(args.memory)
     guest = guest_of(client, args.guest)
-    show(args, snippets.qemu_words(guest, memory, args.reconnect, args.qemu),
-         [snippets.qemu_args(guest, memory, args.reconnect, args.qemu)])
+    show(args, snippets.qemu_words(guest, memory), [snippets.qemu_args(guest, memory)])
+    return 0
+
+
+def do_qemu_replug(args, client):
+    guest = guest_of(client, args.guest)
+    show(args, snippets.qemu_replug(guest), snippets.qemu_replug_lines(guest))
     return 0
 
 
 def do_libvirt_xml(args, client):
     if args.json:
         raise BadUsage('libvirt-xml is XML: it has no --json')
-    print(snippets.libvirt_xml(guest_of(client, args.guest), args.reconnect, args.qemu))
+    print(snippets.libvirt_xml(guest_of(client, args.guest)))
     return 0
 
 
@@ -174,6 +179,7 @@ COMMANDS = {
     'log-level': plain('log-level', 'log level {level}', level=True),
     'drain': do_drain,
     'qemu-args': do_qemu_args,
+    'qemu-replug': do_qemu_replug,
     'libvirt-xml': do_libvirt_xml,
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What to paste so that a virtual machine gets a guest's device.
+"""What to paste so that a virtual machine gets a guest's device, and gets it back after a restart
+of the daemon.
 
 In server mode the daemon has made the socket and the VMM connects; in client mode the VMM makes
 it (server=on) and the daemon connects.
@@ -21,8 +22,8 @@ MEMORY_FORM = r'\d{1,15}[KMGT]?'
 VECTORS = 2
 # A slot of the root bus of q35 and pc that libvirt assigns last, if ever.
 LIBVIRT_ADDR = '0x1e'
-# QEMU tries again after so long.
-RECONNECT_S = 1
+# Of the root port: QEMU refuses two with the same chassis and slot. Others count from 1.
+CHASSIS = 200
 
 
 def check_memory(size):
@@ -43,32 +44,13 @@ def qemu_version(program):
     return (int(match[1]), int(match[2])) if match else None
 
 
-def _reconnect(guest, program):
-    """The words for the chardev that let QEMU connect again when the daemon was restarted."""
-    if is_client(guest):
-        raise BadUsage(f'--reconnect: the daemon connects to {guest["socket"]}, and does so again '
-                       'by itself; leave it out')
-    version = qemu_version(program)
-    if version is None:
-        raise BadUsage(f'--reconnect: {program} does not say its version, on which it depends: '
-                       'name another one with --qemu')
-    if version < (8, 2):
-        raise BadUsage(f'--reconnect: QEMU {version[0]}.{version[1]} aborts when the device has '
-                       'it: use 8.2 or newer, or --client of the daemon')
-    if version < (9, 2):
-        return f',reconnect={RECONNECT_S}'
-    return f',reconnect-ms={1000 * RECONNECT_S}'
-
-
-def _chardev(guest, identifier, reconnect, program):
+def _chardev(guest):
     # A comma within a value is written twice.
     path = guest['socket'].replace(',', ',,')
-    chardev = f'socket,id={identifier},path={path}'
+    chardev = f'socket,id={_identifier(guest)},path={path}'
     if is_client(guest):
         chardev += ',server=on'
-    if reconnect:
-        chardev += _reconnect(guest, program)
-    return chardev
+    return ['-chardev', chardev]
 
 
 def _identifier(guest):
@@ -76,20 +58,45 @@ def _identifier(guest):
     return f'rng-{guest["name"]}'
 
 
-def qemu_words(guest, memory, reconnect, program):
-    """The words of QEMU's command line. The guest's memory must be shared with the daemon."""
+def qemu_words(guest, memory):
+    """The words of QEMU's command line. The guest's memory must be shared with the daemon. The
+    device is behind a root port, because QEMU cannot unplug devices of q35's root bus."""
+    name = _identifier(guest)
     return ['-m', memory,
             '-object', f'memory-backend-memfd,id=mem,size={memory},share=on',
             '-machine', 'q35,memory-backend=mem',
-            '-chardev', _chardev(guest, _identifier(guest), reconnect, program),
-            '-device', f'{DRIVER},chardev={_identifier(guest)},vectors={VECTORS}']
+            *_chardev(guest),
+            '-device', f'pcie-root-port,id={name}-port,chassis={CHASSIS}',
+            '-device', f'{DRIVER},id={name}-dev,chardev={name},bus={name}-port,vectors={VECTORS}']
 
 
-def qemu_args(guest, memory, reconnect, program=QEMU):
+def qemu_args(guest, memory):
     """The same for a shell, an option on each line."""
-    words = qemu_words(guest, memory, reconnect, program)
+    words = qemu_words(guest, memory)
     return ' \\\n'.join(f'{words[i]} {shlex.quote(words[i + 1])}'
                         for i in range(0, len(words), 2))
+
+
+def qemu_replug(guest):
+    """The QMP commands that unplug the device of qemu_words() and plug it in again."""
+    name = _identifier(guest)
+    socket = {'addr': {'type': 'unix', 'data': {'path': guest['socket']}},
+              'server': is_client(guest)}
+    if is_client(guest):
+        # Without it chardev-add returns before the daemon has connected, and device_add fails.
+        socket['wait'] = True
+    return [
+        {'execute': 'device_del', 'arguments': {'id': f'{name}-dev'}},
+        {'execute': 'chardev-remove', 'arguments': {'id': name}},
+        {'execute': 'chardev-add', 'arguments': {
+            'id': name, 'backend': {'type': 'socket', 'data': socket}}},
+        {'execute': 'device_add', 'arguments': {
+            'driver': DRIVER, 'id': f'{name}-dev', 'chardev': name,
+            'bus': f'{name}-port', 'vectors': VECTORS}}]
+
+
+def qemu_replug_lines(guest):
+    return [json.dumps(command) for command in qemu_replug(guest)]
 
 
 # Two dashes in a row would end a comment of XML early, so options are named without theirs.
@@ -105,16 +112,15 @@ LIBVIRT_RIGHTS_CLIENT = """\
      /etc/apparmor.d/local/abstractions/libvirt-qemu."""
 
 
-def libvirt_xml(guest, reconnect, program=QEMU):
+def libvirt_xml(guest):
     """Return the parts of a libvirt domain that the guest's device needs.
 
     libvirt has no element for a vhost-user RNG, so the device goes through to QEMU. QEMU creates
     devices with JSON arguments after those of libvirt, and plain ones before: these would take the
     slots that libvirt 9.0 assigns to its own."""
-    identifier = _identifier(guest)
-    words = ['-chardev', _chardev(guest, identifier, reconnect, program),
-             '-device', json.dumps({'driver': DRIVER, 'chardev': identifier, 'vectors': VECTORS,
-                                    'addr': LIBVIRT_ADDR}, separators=(',', ':'))]
+    words = [*_chardev(guest), '-device',
+             json.dumps({'driver': DRIVER, 'chardev': _identifier(guest), 'vectors': VECTORS,
+                         'addr': LIBVIRT_ADDR}, separators=(',', ':'))]
     args = '\n'.join(f'    <qemu:arg value={quoteattr(word)}/>' for word in words)
     rights = LIBVIRT_RIGHTS_CLIENT if is_client(guest) else LIBVIRT_RIGHTS_SERVER
     return f"""\

@@ -51,12 +51,12 @@ what changes:
 
 what to paste:
   qemu-args GUEST           options of QEMU, for a shell
+      --memory SIZE         of the virtual machine (1G)
+  qemu-replug GUEST         QMP commands for a restart of the daemon: two that unplug
+                            the device of qemu-args, two that plug it in again
   libvirt-xml GUEST         parts of a libvirt domain; user libvirt-qemu must be able to
                             search the socket's directory, and to write to the socket:
                             option socket-group=kvm of the daemon (Debian)
-      --memory SIZE         qemu-args: of the virtual machine (1G)
-      --reconnect           let QEMU connect again when the daemon was restarted
-      --qemu PROGRAM        which one that is for (qemu-system-x86_64)
 
 BYTES takes the suffixes k, M, G, T (powers of 1000) and Ki, Mi, Gi, Ti (of 1024).
 

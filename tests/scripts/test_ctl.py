@@ -265,10 +265,9 @@ def _(env):
     words = daemon.ctl('qemu-args', '0', '--memory', '64M')
     assert 'server=on' in words
     connects(env, daemon, '0', words)
-    assert 'leave it out' in daemon.ctl('qemu-args', '0', '--reconnect', status=2)
 
 
-@suite.case('libvirt-xml has the words of qemu-args')
+@suite.case('libvirt-xml has the chardev of qemu-args, and its device')
 def _(env):
     daemon = env.daemon()
     daemon.ctl('add', 'vm', os.path.join(daemon.folder, 'a,b<&"\''))
@@ -276,14 +275,13 @@ def _(env):
     space = '{http://libvirt.org/schemas/domain/qemu/1.0}'
     args = [arg.get('value') for arg in root.findall(f'{space}commandline/{space}arg')]
     words = shlex.split(daemon.ctl('qemu-args', 'vm').replace('\\\n', ''))
-    assert args[:3] == words[-4:-1] and args[0] == '-chardev', (args, words)
+    chardev = words.index('-chardev')
+    assert args[:3] == [*words[chardev:chardev + 2], '-device'], (args, words)
     # libvirt 9.0 starts no domain with the plain form of this one.
     device = json.loads(args[3])
     addr = device.pop('addr')
     assert addr == '0x1e', args
-    driver = device.pop('driver')
-    assert words[-1] == ','.join([driver, *(f'{key}={value}' for key, value in device.items())])
-    assert device == {'chardev': 'rng-vm', 'vectors': 2}, device
+    assert device == {'driver': 'vhost-user-rng-pci', 'chardev': 'rng-vm', 'vectors': 2}, device
     assert daemon.json('qemu-args', 'vm') == words
     assert root.find('memoryBacking/access').get('mode') == 'shared'
     assert root.find('memoryBacking/source').get('type') == 'memfd'
@@ -307,20 +305,48 @@ def _(env):
     assert 'socket-group' not in client and 'write to its directory' in client, client
 
 
-@suite.case('--reconnect is as the version of QEMU has it')
+@suite.case('qemu-args: the device can be unplugged, and nothing recommends that QEMU reconnects')
 def _(env):
     daemon = env.guests(1)
-    for version, expected in (('7.2.22', None), ('8.2.0', 'reconnect=1'),
-                              ('10.0.3', 'reconnect-ms=1000')):
-        qemu = env.path('qemu')
-        with open(qemu, 'w') as file:
-            file.write(f'#!/bin/sh\necho QEMU emulator version {version}\n')
-        os.chmod(qemu, 0o755)
-        said = daemon.ctl('qemu-args', '0', '--reconnect', '--qemu', qemu,
-                          status=0 if expected else 2)
-        assert (f',{expected}' if expected else 'aborts') in said, said
-    daemon.ctl('qemu-args', '0', '--reconnect', '--qemu', '/bin/false', status=2)
+    words = daemon.json('qemu-args', '0')
+    assert words[-4:] == ['-device', 'pcie-root-port,id=rng-0-port,chassis=200', '-device',
+                          'vhost-user-rng-pci,id=rng-0-dev,chardev=rng-0,bus=rng-0-port,vectors=2']
+    assert not any('reconnect' in word for word in words), words
+    # QEMU fails with it at start, and this program had an option for it.
+    for command in 'qemu-args', 'libvirt-xml':
+        assert '--reconnect' in daemon.ctl(command, '0', '--reconnect', status=2)
     daemon.ctl('qemu-args', '0', '--memory', '1,share=off', status=2)
+
+
+@suite.case('qemu-replug: four commands, with the ids of qemu-args')
+def _(env):
+    for words, more in ([], {'server': False}), (['--client'], {'server': True, 'wait': True}):
+        daemon = env.guests(1, *words)
+        path = daemon.prefix + '0'
+        lines = daemon.ctl('qemu-replug', '0').splitlines()
+        commands = [json.loads(line) for line in lines]
+        assert daemon.json('qemu-replug', '0') == commands
+        assert commands == [
+            {'execute': 'device_del', 'arguments': {'id': 'rng-0-dev'}},
+            {'execute': 'chardev-remove', 'arguments': {'id': 'rng-0'}},
+            {'execute': 'chardev-add', 'arguments': {'id': 'rng-0', 'backend': {
+                'type': 'socket', 'data': {'addr': {'type': 'unix', 'data': {'path': path}},
+                                           **more}}}},
+            {'execute': 'device_add', 'arguments': {
+                'driver': 'vhost-user-rng-pci', 'id': 'rng-0-dev', 'chardev': 'rng-0',
+                'bus': 'rng-0-port', 'vectors': 2}}], commands
+
+
+@suite.case('qemu-replug prints what README has')
+def _(env):
+    daemon = env.daemon()
+    daemon.ctl('add', '0', os.path.join(daemon.folder, 'socket'))
+    said = daemon.ctl('qemu-replug', '0').replace('rng-0', 'rng0') \
+        .replace(os.path.join(daemon.folder, 'socket'), '/run/rng.sock0')
+    with open(os.path.join(os.environ['VRNG_SCRIPTS'], '../README.md')) as file:
+        readme = file.read()
+    for line in said.splitlines():
+        assert f'\n{line}\n' in readme, f'README has no line {line}'
 
 
 # Control sockets that are not as they should be
