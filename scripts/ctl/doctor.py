@@ -18,6 +18,9 @@ from .text import width_of_output
 
 Finding = namedtuple('Finding', 'check verdict text command')
 
+# The device became one of QEMU's vhost-user-base then, which cannot be started a second time.
+QEMU_ABORTS_SINCE = (9, 0)
+
 # docs/operations.md, "Sizing".
 FILES_EACH, FILES_OTHERS = 14, 64
 LOCKED_EACH_LCORE = 600 << 10
@@ -75,7 +78,8 @@ def check_daemon(host, daemon):
     elif isinstance(daemon.trouble, Unreachable):
         yield note('daemon', f'{daemon.trouble}; what follows is about the host alone')
     else:
-        yield wrong('daemon', str(daemon.trouble), 'systemctl restart dpdk-vhost-rng')
+        yield wrong('daemon', f'{daemon.trouble}; a restart cuts its guests off',
+                    'systemctl restart dpdk-vhost-rng')
 
 
 def check_versions(host, daemon):
@@ -87,18 +91,33 @@ def check_versions(host, daemon):
     elif version < (7, 1):
         yield wrong('QEMU', f'{version[0]}.{version[1]} has no vhost-user-rng-pci, 7.2 has',
                     'apt-get install qemu-system-x86')
-    elif version < (8, 2):
-        yield note('QEMU', f'{version[0]}.{version[1]} aborts with reconnect= at this device: to '
-                           'restart the daemon under running guests, let QEMU make the sockets '
-                           '(server=on)', 'dpdk-vhost-rng --client ...')
     else:
-        yield ok('QEMU', f'{version[0]}.{version[1]}')
+        yield from check_restarts(version, daemon)
     major, minor = host.kernel()
     if (major, minor) >= (6, 11):
         yield ok('kernel', f'{major}.{minor}: lcores draw from it without system calls')
     else:
         yield note('kernel', f'{major}.{minor}: --source-mode passthrough is nearly twice as fast '
                              'with 6.11 or newer; drbg does not care')
+
+
+def check_restarts(version, daemon):
+    """What this QEMU does when the daemon is restarted: docs/compatibility.md, "Restarts"."""
+    name = f'{version[0]}.{version[1]}'
+    clients = [guest['name'] for guest in daemon.guests if is_client(guest)]
+    if version < QEMU_ABORTS_SINCE:
+        yield note('QEMU', f'{name}: guests survive a restart of the daemon if QEMU makes the '
+                           'sockets (server=on); others need their device unplugged and plugged '
+                           'in again', 'dpdk-vhost-rng --client ...')
+    elif clients:
+        names = ', '.join(clients[:4]) + (f' and {len(clients) - 4} more' * (len(clients) > 4))
+        yield better('QEMU', f'{name} aborts when the daemon comes back to a socket that QEMU made '
+                             f'(server=on), as those of {names}: let the daemon make the sockets',
+                     'dpdk-vhost-rng without --client; mode = server in its --config')
+    else:
+        yield note('QEMU', f'{name}: a restart of the daemon cuts guests off until their device is '
+                           'unplugged and plugged in again; a reset of the guest before that '
+                           'aborts QEMU', 'dpdk-vhost-rng-ctl.py qemu-replug GUEST')
 
 
 def check_cpu(host, daemon):

@@ -79,11 +79,11 @@ class Machine:
                     found[path] = (file.read(), os.stat(path).st_mode, os.stat(path).st_mtime_ns)
         return found
 
-    def doctor(self, control=None):
+    def doctor(self, control=None, **more):
         """{check: [(verdict, text, command)]}; the exit status must tell the same."""
         before = self.all_files()
         status, out, err = run('--json', '--control-socket', control or self._fake.path, 'doctor',
-                               '--root', self.root)
+                               '--root', self.root, **more)
         assert err == '', err
         assert self.all_files() == before, 'doctor changed something'
         found = {}
@@ -146,6 +146,33 @@ def _(env):
     expect(found, 'clock', 'better', 'clocksource=tsc')
     machine.write('proc/cpuinfo', 'model name\t: A CPU\nflags\t\t: sse2\n')
     expect(machine.doctor(), 'AES', 'better', 'A CPU')
+
+
+@suite.case('doctor: what a restart of the daemon does with this version of QEMU')
+def _(env):
+    machine = Machine(env)
+    folder = env.path('bin')
+    os.mkdir(folder)
+    qemu = os.path.join(folder, 'qemu-system-x86_64')
+
+    def doctor(version):
+        with open(qemu, 'w') as file:
+            file.write(f'#!/bin/sh\necho QEMU emulator version {version}\n')
+        os.chmod(qemu, 0o755)
+        return machine.doctor(env={**os.environ, 'PATH': f'{folder}:{os.environ["PATH"]}'})
+    server, client = guest('vm1', machine), guest('vm2', machine, mode='client')
+    for guests in [], [server], [client]:
+        machine.guests = guests
+        for version in '7.2.22', '8.2.10':
+            expect(doctor(version), 'QEMU', 'note', version[:3], 'survive', '--client')
+    for version in '9.0.0', '10.0.13', '11.1.3':
+        machine.guests = [server]
+        found = doctor(version)
+        expect(found, 'QEMU', 'note', version[:-3].rstrip('.'), 'cuts guests off', 'qemu-replug')
+        assert 'server=on' not in str(found['QEMU']) and '--client' not in str(found['QEMU'])
+        machine.guests = [server, client]
+        expect(doctor(version), 'QEMU', 'better', 'aborts', 'vm2', 'without --client')
+    expect(doctor('6.2.0'), 'QEMU', 'wrong', 'has no vhost-user-rng-pci')
 
 
 @suite.case('doctor: NUMA and hugepages')
