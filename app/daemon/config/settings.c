@@ -166,8 +166,9 @@ static const struct setting rows[] = {
 		"--client 1 to 1023 (1)"},
 	{"client", FLAG(client), .live = true, .help =
 		"connect to sockets that the front-ends make (QEMU:\n"
-		"server=on), again and again; a restart of this program\n"
-		"is then not noticed by the guests"},
+		"server=on), again and again; guests of QEMU 7.2 then\n"
+		"survive a restart of this program, and QEMU 9.0 and\n"
+		"later abort"},
 	{"socket-mode", MODE(socket_mode), .live = true, .only = &with_own_sockets,
 		.takes = "MODE", .help =
 		"access rights of the sockets, octal (0600, or 0660 with\n"
