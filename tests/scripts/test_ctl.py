@@ -267,6 +267,20 @@ def _(env):
     connects(env, daemon, '0', words)
 
 
+@suite.case('config/qemu.args, and the command line in README: QEMU connects to the daemon')
+def _(env):
+    with open(os.path.join(os.environ['VRNG_CONFIG'], 'qemu.args')) as file:
+        of_config = ' '.join(line for line in file.read().splitlines() if line[:1] != '#')
+    with open(os.path.join(os.environ['VRNG_SCRIPTS'], '../README.md')) as file:
+        text = file.read()
+    of_readme = re.search(r'^qemu-system-x86_64 \.\.\. (.*?[^\\])\n', text, re.M | re.S)[1]
+    for words in of_config, of_readme:
+        daemon = env.guests(1)
+        assert '/run/rng.sock0' in words and '1G' in words, words
+        connects(env, daemon, '0', words.replace('/run/rng.sock0', daemon.prefix + '0')
+                 .replace('1G', '64M'))
+
+
 @suite.case('libvirt-xml has the chardev of qemu-args, and its device')
 def _(env):
     daemon = env.daemon()
