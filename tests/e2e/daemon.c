@@ -81,13 +81,16 @@ int daemon_fixture_end(void **state)
 static void become_daemon(const struct daemon *d, const char *program, const char *const *args)
 {
 	const char *argv[MAX_ARGS] = {program};
+	unsigned n = 1;
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGHUP, SIG_DFL); /* nohup(1) may have had the tests */
 	use_all_cpus();
 	for (unsigned i = 0; args[i] != NULL; i++)
-		argv[i + 1] = args[i];
+		argv[n++] = args[i];
+	if (d->inspected && geteuid() != 0)
+		argv[n++] = "--core-dumps";
 	fd = open(d->out, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	dup2(fd, STDOUT_FILENO);
 	fd = open(d->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -110,7 +113,7 @@ void daemon_run(struct daemon *d, const char *const *args)
 	if (program == NULL)
 		fail_msg("VRNG_DAEMON does not name the program to test");
 	while (args[n] != NULL)
-		assert_true(++n + 1 < MAX_ARGS);
+		assert_true(++n + 2 < MAX_ARGS);
 	d->pid = fork();
 	if (d->pid == 0)
 		become_daemon(d, program, args);

@@ -26,6 +26,9 @@ struct daemon {
 	bool may_be_refused;		     /* its sandbox is put to the test */
 	int stderr_fd;			     /* if not 0: start it with this instead of 'log' */
 	bool without_stdio;		     /* start it with descriptors 0 to 2 closed: no log */
+	/* The test reads /proc/PID/fd, sets limits or traces threads of daemons that it starts from
+	 * now on. Without root that takes --core-dumps, which is then added to their words. */
+	bool inspected;
 };
 
 /** Make the directory and the paths. Nothing runs yet. */
@@ -49,8 +52,8 @@ int daemon_fixture_end(void **state);
 void daemon_fini(struct daemon *d);
 
 /**
- * Start with exactly these words after the program's name (ends with NULL) and return at once.
- * The log goes on where it was. The child dies with this process.
+ * Start with exactly these words (but see 'inspected') after the program's name (ends with NULL)
+ * and return at once. The log goes on where it was. The child dies with this process.
  */
 void daemon_run(struct daemon *d, const char *const *args);
 

@@ -10,7 +10,7 @@
 
 int rude_start(void **state)
 {
-	daemon_fixture(state, sizeof(struct rude));
+	((struct daemon *)daemon_fixture(state, sizeof(struct rude)))->inspected = true;
 	return 0;
 }
 

@@ -12,6 +12,7 @@ int stage_setup(void **state)
 {
 	struct stage *st = daemon_fixture(state, sizeof(*st));
 
+	st->daemon.inspected = true;
 	snprintf(st->control, sizeof(st->control), "%s/control", st->daemon.dir);
 	return 0;
 }

@@ -36,7 +36,7 @@ struct fixture {
 
 static int setup(void **state)
 {
-	daemon_fixture(state, sizeof(struct fixture));
+	((struct daemon *)daemon_fixture(state, sizeof(struct fixture)))->inspected = true;
 	return 0;
 }
 

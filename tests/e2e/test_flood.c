@@ -55,7 +55,7 @@ static void keep_little_of_what_was_freed(void)
 
 static int setup(void **state)
 {
-	daemon_fixture(state, sizeof(struct fixture));
+	((struct daemon *)daemon_fixture(state, sizeof(struct fixture)))->inspected = true;
 	keep_little_of_what_was_freed();
 	return 0;
 }

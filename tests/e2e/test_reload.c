@@ -34,6 +34,7 @@ static int setup(void **state)
 	struct reload *r = daemon_fixture(state, sizeof(*r));
 	const char *dir = r->daemon.dir;
 
+	r->daemon.inspected = true;
 	snprintf(r->config, sizeof(r->config), "%s/conf", dir);
 	snprintf(r->control, sizeof(r->control), "%s/control", dir);
 	for (unsigned i = 0; i < 4; i++)

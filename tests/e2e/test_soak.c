@@ -51,7 +51,7 @@ static int setup(void **state)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	daemon_fixture(state, sizeof(struct fixture));
+	((struct daemon *)daemon_fixture(state, sizeof(struct fixture)))->inspected = true;
 	return 0;
 }
 

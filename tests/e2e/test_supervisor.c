@@ -34,6 +34,7 @@ static int setup(void **state)
 	struct fixture *fx = daemon_fixture(state, sizeof(*fx));
 	char usec[16];
 
+	fx->daemon.inspected = true;
 	snprintf(fx->path, sizeof(fx->path), "%s/notify", fx->daemon.dir);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", fx->path);
 	fx->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
