@@ -4,8 +4,8 @@
  * one queue needs. Numbers are in the machine's byte order. After the vhost-user protocol
  * specification, sections "Message Specification" and "Front-end message types".
  */
-#ifndef FRONTEND_VHOST_USER_H
-#define FRONTEND_VHOST_USER_H
+#ifndef VRNG_VHOST_USER_H
+#define VRNG_VHOST_USER_H
 
 #include <stdint.h>
 
