@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * The vhost-user protocol as it travels over the socket: the part that a front-end of a device with
- * one queue needs. Numbers are in the machine's byte order. After the vhost-user protocol
- * specification, sections "Message Specification" and "Front-end message types".
+ * The vhost-user protocol as it travels over the socket: the messages of a device with one queue,
+ * for front-end and back-end. Numbers are in the machine's byte order. After the vhost-user
+ * protocol specification, sections "Message Specification" and "Front-end message types".
  */
 #ifndef VRNG_VHOST_USER_H
 #define VRNG_VHOST_USER_H
@@ -19,6 +19,7 @@
 
 #define VHOST_USER_F_PROTOCOL_FEATURES	30
 #define VHOST_USER_F_LOG_ALL		26
+#define VHOST_USER_PROTOCOL_F_MQ	0
 #define VHOST_USER_PROTOCOL_F_LOG_SHMFD 1
 #define VHOST_USER_PROTOCOL_F_REPLY_ACK 3
 
@@ -28,7 +29,10 @@
 #define VHOST_USER_VRING_F_LOG (1u << 0)
 
 /* In the u64 of SET_VRING_KICK, _CALL and _ERR: bits 0-7 the queue, bit 8 "no descriptor sent". */
-#define VHOST_USER_VRING_NOFD (1ull << 8)
+#define VHOST_USER_VRING_INDEX 0xffull
+#define VHOST_USER_VRING_NOFD  (1ull << 8)
+
+#define VHOST_USER_VRING_NUM_MAX 32768u /* entries of a virtqueue (virtio 1.3 §2.7, §2.8) */
 
 enum vhost_user_request {
 	VHOST_USER_GET_FEATURES = 1,
