@@ -8,7 +8,8 @@
  * each point once, and at random points. The points are: idle, before a message is read, after
  * that, after it was done, after a part of the reply, after the whole of it; also those of replays.
  *
- * VRNG_RELAY_SEQUENCES=<n>: how many sequences (default 12). VRNG_SEED=<seed>: which.
+ * VRNG_RELAY_SEQUENCES=<n>: so many sequences by a new seed, or VRNG_SEED=<seed>; by default 12
+ * fixed ones.
  */
 #include "relay.h"
 
@@ -334,7 +335,8 @@ static void test_random(void **state)
 {
 	const char *given = getenv("VRNG_RELAY_SEQUENCES");
 	unsigned n = given != NULL ? (unsigned)strtoul(given, NULL, 10) : 12;
-	uint64_t seed = random_seed("random");
+	/* The short run is the same each time. */
+	uint64_t seed = given != NULL || getenv("VRNG_SEED") != NULL ? random_seed("random") : 1;
 	struct sequence *seq = malloc(sizeof(*seq));
 
 	assert_non_null(seq);

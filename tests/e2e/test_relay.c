@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The daemon dies, by kill -9, and is started again behind a relay (app/proxy): the front-end keeps
+ * its one connection, and each request is answered once. The number of deaths is VRNG_RESTARTS
+ * (10).
+ */
+#include "daemon.h"
+#include "honest.h"
+#include "proxy_thread.h"
+#include "util.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fixture {
+	struct daemon daemon;
+	struct proxy_thread proxy;
+	struct honest honest;
+	struct guest guest;
+	char front_path[96];
+
+	/* The thread that kills: main: w, thread: r */
+	pthread_t killer;
+	bool stop;
+	/* thread: w, main: r */
+	uint64_t nr_kills;
+};
+
+static int setup(void **state)
+{
+	struct fixture *fx = daemon_fixture(state, sizeof(struct fixture));
+
+	snprintf(fx->front_path, sizeof(fx->front_path), "%s/front", fx->daemon.dir);
+	proxy_thread_start(&fx->proxy, fx->front_path, fx->daemon.socket[0]);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fx = *state;
+
+	honest_fini(&fx->honest);
+	if (fx->guest.fe != NULL)
+		guest_fini(&fx->guest);
+	proxy_thread_stop(&fx->proxy);
+	return daemon_fixture_end(state);
+}
+
+static void run_daemon(struct fixture *fx)
+{
+	const char *args[] = {"-s", fx->daemon.prefix, "-c", "1", "--source-mode", "drbg", NULL};
+
+	daemon_run(&fx->daemon, args);
+}
+
+static void linger(int max_ms)
+{
+	sleep_ms(1 + rand() % max_ms);
+}
+
+/* Kill the daemon and start it again. @return how long the guest then waits for an answer, in us */
+static int64_t replace_daemon(struct fixture *fx)
+{
+	struct honest *h = &fx->honest;
+	int64_t killed_us;
+	uint64_t answers;
+
+	assert_int_equal(daemon_stop(&fx->daemon, SIGKILL, NULL), 128 + SIGKILL);
+	killed_us = now_us();
+	answers = honest_answers(h);
+	run_daemon(fx);
+	honest_wait_answer(h, answers);
+	return now_us() - killed_us;
+}
+
+static void assert_one_front(struct fixture *fx, const struct honest *h)
+{
+	proxy_thread_stop(&fx->proxy);
+	if (fx->proxy.nr_refused > 0)
+		fail_msg("the relay refused a front-end: %s", fx->proxy.why.text);
+	assert_int_equal(fx->proxy.nr_fronts, 1);
+	if (h != NULL)
+		assert_int_equal(h->nr_connections, 1);
+}
+
+static void in_flight(struct fixture *fx, bool packed, unsigned depth, uint32_t size_bytes)
+{
+	const struct honest_cfg cfg = {
+		.path = fx->front_path, .depth = depth, .size_bytes = size_bytes, .packed = packed};
+	unsigned n = env_number("VRNG_RESTARTS", 10);
+	struct honest *h = &fx->honest;
+	int64_t longest_us = 0, sum_us = 0;
+
+	run_daemon(fx);
+	honest_start_as(h, &cfg);
+	honest_wait_answer(h, 0);
+	for (unsigned i = 0; i < n; i++) {
+		int64_t us;
+
+		linger(30);
+		us = replace_daemon(fx);
+		sum_us += us;
+		longest_us = us > longest_us ? us : longest_us;
+	}
+	honest_stop(h);
+	assert_true(fx->proxy.nr_back_lost >= n);
+	assert_one_front(fx, h);
+	print_message("# kills=%u layout=%s depth=%u size=%u requests=%llu answers=%llu "
+		      "gap_mean_ms=%.0f gap_max_ms=%.0f\n",
+		n, packed ? "packed" : "split", depth, size_bytes,
+		(unsigned long long)h->nr_offered, (unsigned long long)h->nr_answers,
+		(double)sum_us / n / 1000, (double)longest_us / 1000);
+}
+
+static void test_split_depth_1(void **state)
+{
+	in_flight(*state, false, 1, 64);
+}
+
+static void test_split_depth_64(void **state)
+{
+	in_flight(*state, false, 64, 4096);
+}
+
+static void test_packed_depth_1(void **state)
+{
+	in_flight(*state, true, 1, 64);
+}
+
+static void test_packed_depth_64(void **state)
+{
+	in_flight(*state, true, 64, 4096);
+}
+
+/* Kills at any moment, also while a new daemon starts or is told the session. */
+static void *kill_often(void *arg)
+{
+	struct fixture *fx = arg;
+
+	while (!__atomic_load_n(&fx->stop, __ATOMIC_ACQUIRE)) {
+		linger(400);
+		daemon_stop(&fx->daemon, SIGKILL, NULL);
+		run_daemon(fx);
+		__atomic_fetch_add(&fx->nr_kills, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* What a VMM does with its back-end, one after the other. */
+static void converse(struct fixture *fx, unsigned turn)
+{
+	struct guest *g = &fx->guest;
+
+	switch (turn % 5) {
+	case 0:
+		assert_int_equal(frontend_set_memory(g->fe, &g->ram), 0);
+		break;
+	case 1:
+		assert_int_equal(frontend_renew_call(g->fe), 0);
+		break;
+	case 2:
+		guest_stop(g);
+		guest_restart(g);
+		break;
+	case 3:
+		assert_int_equal(frontend_enable_ring(g->fe, false), 0);
+		assert_int_equal(frontend_enable_ring(g->fe, true), 0);
+		break;
+	default:
+		guest_reset(g);
+	}
+	guest_assert_served(g);
+}
+
+static void conversation(struct fixture *fx, bool packed)
+{
+	const struct guest_cfg cfg = {.packed = packed, .event_idx = true};
+	unsigned n = env_number("VRNG_RESTARTS", 10), turn = 0;
+
+	run_daemon(fx);
+	guest_init(&fx->guest, &cfg);
+	guest_connect(&fx->guest, fx->front_path);
+	assert_int_equal(pthread_create(&fx->killer, NULL, kill_often, fx), 0);
+	for (; __atomic_load_n(&fx->nr_kills, __ATOMIC_ACQUIRE) < n || turn % 5 != 0; turn++)
+		converse(fx, turn);
+	__atomic_store_n(&fx->stop, true, __ATOMIC_RELEASE);
+	pthread_join(fx->killer, NULL);
+	guest_fini(&fx->guest);
+	assert_one_front(fx, NULL);
+	print_message("# kills=%llu layout=%s turns=%u\n", (unsigned long long)fx->nr_kills,
+		packed ? "packed" : "split", turn);
+}
+
+static void test_conversation_split(void **state)
+{
+	conversation(*state, false);
+}
+
+static void test_conversation_packed(void **state)
+{
+	conversation(*state, true);
+}
+
+/* GET_QUEUE_NUM and MQ, which the daemon does not have; no daemon is needed for the former. */
+static void test_queue_num(void **state)
+{
+	struct fixture *fx = *state;
+	const struct guest_cfg cfg = {0};
+	struct guest *g = &fx->guest;
+	struct vhost_user_header header = {
+		.request = VHOST_USER_GET_QUEUE_NUM, .flags = VHOST_USER_VERSION};
+	uint64_t n = 0;
+
+	run_daemon(fx);
+	guest_init(g, &cfg);
+	guest_connect(g, fx->front_path);
+	assert_int_equal(daemon_stop(&fx->daemon, SIGKILL, NULL), 128 + SIGKILL);
+	assert_int_equal(frontend_send_raw(g->fe, &header, NULL, 0, NULL, 0), 0);
+	assert_int_equal(frontend_receive(g->fe, VHOST_USER_GET_QUEUE_NUM, &n, sizeof(n)), 0);
+	assert_int_equal(n, 1);
+	run_daemon(fx);
+	guest_assert_served(g);
+	guest_fini(g);
+	assert_one_front(fx, NULL);
+}
+
+#define RELAY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RELAY_TEST(test_split_depth_1),
+		RELAY_TEST(test_split_depth_64),
+		RELAY_TEST(test_packed_depth_1),
+		RELAY_TEST(test_packed_depth_64),
+		RELAY_TEST(test_conversation_split),
+		RELAY_TEST(test_conversation_packed),
+		RELAY_TEST(test_queue_num),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
