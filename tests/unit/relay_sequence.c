@@ -90,11 +90,22 @@ static void expect(struct sequence *seq, const struct proxy_msg *msg)
 
 /* Steps */
 
+/* The model has done all steps that there are. */
+static void note_state(struct sequence *seq)
+{
+	if (seq->n_steps == 0)
+		return;
+	seq->after[seq->n_steps - 1] = seq->model;
+	seq->steps[seq->n_steps - 1].unsettled = seq->unsettled;
+}
+
 static struct step *add_step(struct sequence *seq, enum step_kind kind)
 {
-	struct step *step = &seq->steps[seq->n_steps++];
+	struct step *step;
 
-	assert_true(seq->n_steps <= STEPS_MAX);
+	note_state(seq);
+	assert_true(seq->n_steps < STEPS_MAX);
+	step = &seq->steps[seq->n_steps++];
 	*step = (struct step){.kind = kind};
 	return step;
 }
@@ -131,7 +142,7 @@ static void add(struct sequence *seq, struct proxy_msg msg)
 /* As add(), of a message that may be refused: rarely so that the connection ends. */
 static void add_refusable(struct sequence *seq, struct proxy_msg msg)
 {
-	if (!once_in(seq, 12))
+	if (!once_in(seq, 40))
 		msg.header.flags |= VHOST_USER_FLAG_NEED_REPLY;
 	add_unexpected(seq, msg);
 	expect(seq, &msg);
@@ -181,7 +192,9 @@ static void add_base(struct sequence *seq)
 	if (seq->ends)
 		return;
 	set_used(seq, (uint16_t)base);
+	seq->unsettled = true;
 	add(seq, make_state(VHOST_USER_SET_VRING_BASE, base));
+	seq->unsettled = false;
 }
 
 static void add_addr(struct sequence *seq)
@@ -220,6 +233,7 @@ static void add_features(struct sequence *seq)
 	add_refusable(seq, make_u64(VHOST_USER_SET_FEATURES, features));
 	if (model_is_packed(&seq->model) == was_packed || seq->ends)
 		return;
+	seq->unsettled = true;
 	add_num(seq);
 	add_base(seq);
 }
@@ -422,13 +436,14 @@ static void add_leave(struct sequence *seq)
 
 void sequence_make(struct sequence *seq, uint64_t *seed)
 {
-	unsigned n = 2 + (unsigned)random_below(seed, STEPS_MAX - 14);
+	unsigned n = 5 + (unsigned)random_below(seed, STEPS_MAX - 17);
 
 	*seq = (struct sequence){.seed = seed};
 	model_init(&seq->model, &seq->used);
 	add_features(seq);
 	while (seq->n_steps < n && !is_full(seq))
 		add_some(seq);
+	note_state(seq);
 	if (seq->ends)
 		return;
 	if (once_in(seq, 4))

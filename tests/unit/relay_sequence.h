@@ -34,19 +34,22 @@ struct step {
 	size_t cut;	      /* > 0: sent in two pieces, cut here */
 	bool pump_between;    /* and the relay works between them */
 	bool sync;	      /* all work is done before the next step */
+	bool unsettled; /* size and base of the ring do not fit its layout, or its memory, yet */
 	uint16_t value;
 };
 
 struct sequence {
 	unsigned n_steps;
 	struct step steps[STEPS_MAX];
-	struct model model; /* the state at the end */
+	struct model model;	       /* the state at the end */
+	struct model after[STEPS_MAX]; /* and after each step */
 	uint16_t used;
 	bool ends;		    /* the front-end's connection ends with the last step */
 	bool leaves;		    /* because the front-end closes it */
 	uint8_t stream[STREAM_MAX]; /* the replies */
 	size_t stream_bytes;
 	uint64_t *seed;
+	bool unsettled;
 };
 
 /** Open and close the files that sequences send. */
