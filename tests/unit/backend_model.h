@@ -235,6 +235,15 @@ static inline enum model_result model_set_kick(struct model *m, const struct pro
 	return MODEL_OK;
 }
 
+/** Serve 'n' requests of a split ring, unless the ring rests. */
+static inline void model_serve(struct model *m, uint16_t n)
+{
+	if (!m->running || !model_is_ready(m) || !m->has_mem)
+		return;
+	m->last_avail = (uint16_t)(m->last_avail + n);
+	*m->used = m->last_avail;
+}
+
 static inline enum model_result model_answer(struct proxy_msg *reply, uint64_t value)
 {
 	reply->header.size_bytes = sizeof(value);

@@ -155,12 +155,13 @@ static int any_event(struct sequence *seq)
 
 static void add_table(struct sequence *seq, bool bad)
 {
-	struct proxy_msg msg = make_table((unsigned)below(seq, 4), -1);
+	/* Often with the regions of the last one, and other files. */
+	unsigned n = once_in(seq, 2) ? seq->model.mem.nr_regions : (unsigned)below(seq, 4);
+	struct proxy_msg msg = make_table(n, -1);
 
-	for (unsigned i = 0; i < msg.n_fds; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		msg.fds[i] = memory[below(seq, N_MEMORY)];
-		msg.payload.mem_table.regions[i].gpa += below(seq, 2) << 20;
-		msg.payload.mem_table.regions[i].user_addr += below(seq, 2) << 20;
+		msg.payload.mem_table.regions[i].gpa += below(seq, 4) / 3 << 20;
 	}
 	if (bad && msg.n_fds > 0) {
 		msg.payload.mem_table.regions[0].gpa = MODEL_BAD_GPA;
@@ -313,10 +314,7 @@ static void add_progress(struct sequence *seq)
 	if (model_is_packed(&seq->model)) /* its position is not in the guest's memory */
 		return;
 	add_step(seq, STEP_PROGRESS)->value = n;
-	if (seq->model.running) {
-		seq->model.last_avail = (uint16_t)(seq->model.last_avail + n);
-		seq->used = seq->model.last_avail;
-	}
+	model_serve(&seq->model, n);
 }
 
 static void add_get(struct sequence *seq)
@@ -351,6 +349,8 @@ static void add_protocol_features(struct sequence *seq)
 static void add_stop(struct sequence *seq)
 {
 	if (once_in(seq, 2))
+		add_progress(seq);
+	if (once_in(seq, 2))
 		add(seq, make_state(VHOST_USER_SET_VRING_ENABLE, 0));
 	add(seq, make_state(VHOST_USER_GET_VRING_BASE, 0));
 }
@@ -373,10 +373,10 @@ static void add_good_table(struct sequence *seq)
 static void add_some(struct sequence *seq)
 {
 	static void (*const kinds[])(struct sequence *) = {add_start, add_start, add_start,
-		add_progress, add_progress, add_get, add_get, add_protocol_features, add_features,
-		add_features, add_good_table, add_bad_table, add_num, add_base, add_addr,
-		add_vring_fd, add_vring_fd, add_enable, add_stop, add_stop, add_reset, add_log,
-		add_log_fd};
+		add_start, add_progress, add_progress, add_get, add_get, add_protocol_features,
+		add_features, add_features, add_good_table, add_bad_table, add_num, add_base,
+		add_addr, add_vring_fd, add_vring_fd, add_enable, add_stop, add_stop, add_stop,
+		add_reset, add_log, add_log_fd};
 
 	kinds[below(seq, ARRAY_LEN(kinds))](seq);
 }
@@ -441,6 +441,8 @@ void sequence_make(struct sequence *seq, uint64_t *seed)
 	*seq = (struct sequence){.seed = seed};
 	model_init(&seq->model, &seq->used);
 	add_features(seq);
+	if (once_in(seq, 2))
+		add_start(seq);
 	while (seq->n_steps < n && !is_full(seq))
 		add_some(seq);
 	note_state(seq);
