@@ -105,7 +105,7 @@ static void in_flight(struct fixture *fx, bool packed, unsigned depth, uint32_t 
 		longest_us = us > longest_us ? us : longest_us;
 	}
 	honest_stop(h);
-	assert_true(fx->proxy.nr_back_lost >= n);
+	assert_true(proxy_thread_back_lost(&fx->proxy) >= n);
 	assert_one_front(fx, h);
 	print_message("# kills=%u layout=%s depth=%u size=%u requests=%llu answers=%llu "
 		      "gap_mean_ms=%.0f gap_max_ms=%.0f\n",
