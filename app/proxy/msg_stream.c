@@ -124,7 +124,7 @@ static int check_header(const struct msg_reader *reader, struct why *why)
 static int receive_all(struct msg_reader *reader, int socket, struct why *why)
 {
 	struct proxy_msg *msg = &reader->msg;
-	size_t n;
+	size_t n = 0;
 
 	for (;;) {
 		bool in_header = reader->got_bytes < HEADER_BYTES;

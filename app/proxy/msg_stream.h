@@ -9,10 +9,11 @@
  * next one stays in the socket until the reader is asked again. A peer that never completes a
  * message costs one reader, which has a fixed size.
  *
- * Descriptors come with the first byte of a message. Each recvmsg() has room for as many as the
- * kernel passes at once (SCM_MAX_FD: 253): if the room were smaller, the kernel would close the
- * rest in the calling thread, and close() may block. A control message that was cut off all the
- * same (no free descriptor numbers) is an error.
+ * Descriptors come with the first byte of a message (those that come with a later byte of a header
+ * that is read at once cannot be told from them). Each recvmsg() has room for as many as the kernel
+ * passes at once (SCM_MAX_FD: 253): if the room were smaller, the kernel would close the rest in
+ * the calling thread, and close() may block. A control message that was cut off all the same (no
+ * free descriptor numbers) is an error.
  *
  * Security model: the peer is hostile; nothing beyond framing is believed. See msg_check.h.
  *
