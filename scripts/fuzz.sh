@@ -21,6 +21,7 @@ declare -A FILES=(
     [messages]=''
     [health]='lib/health.c'
     [options]='app/daemon/config/options.c app/daemon/config/spec.c app/common/parse.c'
+    [proxy]='app/proxy/fd_kind.c app/proxy/mem_table.c app/proxy/msg_check.c app/proxy/msg_stream.c'
     [ring]='lib/virtq.c lib/virtq.h lib/virtq_chain.h lib/virtq_split.c lib/virtq_packed.c lib/guest_mem.c lib/guest_mem.h'
 )
 
