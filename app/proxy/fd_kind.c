@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What the kernel knows of the file; a file system whose server may not answer is not asked. */
+/* Read inode and device from the kernel's cache: the server of a FUSE file may not answer. */
 static int identify(int fd, struct statx *id)
 {
 	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, id) == 0 ? 0 : -errno;
@@ -43,7 +43,7 @@ int fd_check_eventfd(int fd)
 
 	if (err != 0)
 		return err;
-	/* poll() of a nameless kernel file does not wait for anybody. */
+	/* poll() of a nameless kernel file returns at once. */
 	if (poll(&pfd, 1, 0) != 1)
 		return -EINVAL;
 	return (pfd.revents & (POLLOUT | POLLRDNORM | POLLWRNORM)) == POLLOUT ? 0 : -EINVAL;

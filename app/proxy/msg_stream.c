@@ -157,7 +157,7 @@ int msg_reader_read(struct msg_reader *reader, int socket, struct proxy_msg *msg
 		size_t size_bytes = reader->msg.header.size_bytes;
 
 		*msg = reader->msg;
-		/* Bytes of older messages behind a shorter payload are nobody's business. */
+		/* Clear what older messages left behind a shorter payload. */
 		memset(msg->payload.bytes + size_bytes, 0, sizeof(msg->payload) - size_bytes);
 		reader->msg.n_fds = 0;
 	}

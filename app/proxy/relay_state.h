@@ -4,7 +4,7 @@
 
 /*
  * The inside of a relay (relay.h), which two files share: relay.c has the front-end's side and the
- * events, relay_back.c the private connection. For nobody else.
+ * events, relay_back.c the private connection. Other files use relay.h.
  *
  * Context: PROXY.
  */
@@ -16,7 +16,7 @@
 /* Offered to the front-end although rte_vhost does not offer it. */
 #define PROTOCOL_FEATURES_ADDED (UINT64_C(1) << VHOST_USER_PROTOCOL_F_MQ)
 
-/* What the private connection is used for. One message at a time is under way there. */
+/* Use of the private connection. One message at a time is under way there. */
 enum back_state {
 	BACK_NONE,    /* there is none */
 	BACK_REPLAY,  /* a message of the replay is under way */

@@ -148,7 +148,7 @@ static void *kill_often(void *arg)
 	return NULL;
 }
 
-/* What a VMM does with its back-end, one after the other. */
+/* One of the changes that a VMM makes while the guest runs, in turn. */
 static void converse(struct fixture *fx, unsigned turn)
 {
 	struct guest *g = &fx->guest;

@@ -62,7 +62,7 @@ static int next_fd(void)
 	return fd;
 }
 
-/* What was sent with the message that is read next. */
+/* The descriptors of the message that is read next. */
 struct sent {
 	unsigned n_fds;
 	enum file_kind kinds[VHOST_USER_MAX_FDS];

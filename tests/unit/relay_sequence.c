@@ -44,7 +44,7 @@ static void expect_reply(struct sequence *seq, const struct proxy_msg *reply)
 	seq->stream_bytes += HEADER_BYTES + len;
 }
 
-/* What the back-end is told instead of what the front-end said. */
+/* Change a request as the relay does on its way to the back-end. */
 static struct proxy_msg as_forwarded(struct sequence *seq, const struct proxy_msg *msg)
 {
 	struct proxy_msg forwarded = *msg;
@@ -56,7 +56,7 @@ static struct proxy_msg as_forwarded(struct sequence *seq, const struct proxy_ms
 	return forwarded;
 }
 
-/* What the front-end is told instead of what the back-end said. */
+/* Change a reply as the relay does on its way to the front-end. */
 static void adjust_reply(const struct proxy_msg *msg, struct proxy_msg *reply)
 {
 	if (msg->header.request == VHOST_USER_GET_PROTOCOL_FEATURES)
@@ -139,7 +139,8 @@ static void add(struct sequence *seq, struct proxy_msg msg)
 	expect(seq, &msg);
 }
 
-/* As add(), of a message that may be refused: rarely so that the connection ends. */
+/* Add a message that may be refused, nearly always with a demand for an acknowledgement: else the
+ * sequence ends with it. */
 static void add_refusable(struct sequence *seq, struct proxy_msg msg)
 {
 	if (!once_in(seq, 40))

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a front-end may send, and each way to send something else: the text names request and value.
- */
+/* Messages that keep to the rules, and each way to break one: the error names request and value. */
 #include "msg_check.h"
 
 #include "proxy_fixture.h"

@@ -308,7 +308,7 @@ static void test_writer(void **state)
 	proxy_msg_close_fds(&fx->msg, NULL);
 }
 
-/* What a partial write leaves is sent without the descriptors, which went with the first byte. */
+/* The rest of a partial write goes without the descriptors, which went with the first byte. */
 static void test_writer_in_part(void **state)
 {
 	struct fixture *fx = *state;

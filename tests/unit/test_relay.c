@@ -194,7 +194,7 @@ static void test_waits_for_offer(void **state)
 	struct fixture *fx = *state;
 	struct proxy_msg msg = make_u64(VHOST_USER_SET_FEATURES, FEATURES);
 
-	/* What may be acknowledged is not known before the first datapath says so. */
+	/* The first datapath tells which features may be acknowledged. */
 	say(fx, msg);
 	assert_int_equal(relay_front_wanted(fx->relay), 0);
 	attach(fx);
@@ -218,7 +218,7 @@ static void test_queue_num(void **state)
 	say(fx, make_u64(VHOST_USER_SET_PROTOCOL_FEATURES, PROTOCOL_FEATURES | 1));
 	assert_int_equal(
 		answer(fx, VHOST_USER_SET_PROTOCOL_FEATURES, 0).payload.u64, PROTOCOL_FEATURES);
-	/* Also while there is no datapath. */
+	/* The second time without a datapath. */
 	for (unsigned i = 0; i < 2; i++) {
 		say(fx, make_msg(VHOST_USER_GET_QUEUE_NUM, NULL, 0));
 		reply = receive(fx->front);
@@ -256,7 +256,7 @@ static void test_log_reply(void **state)
 	reply = receive(fx->front);
 	assert_int_equal(reply.header.size_bytes, 8);
 	assert_int_equal(reply.payload.u64, 1);
-	/* Or cannot: it would take anything for success. */
+	/* Refused, and the front-end would take any reply for success. */
 	say(fx, msg);
 	answer(fx, VHOST_USER_SET_LOG_BASE, 1);
 	assert_ended(fx, RELAY_FRONT_ENDED, "SET_LOG_BASE: refused by the datapath");
@@ -442,7 +442,7 @@ static void test_bad_replies(void **state)
 	}
 	answer(fx, VHOST_USER_GET_VRING_BASE, UINT64_C(7) << 32);
 	assert_int_equal(receive(fx->front).payload.state.num, 7);
-	/* One that nobody asked for. */
+	/* A reply without a request. */
 	send_msg(fx->back, &bad[1]);
 	pump(fx);
 	assert_int_equal(fx->status, RELAY_BACK_LOST);

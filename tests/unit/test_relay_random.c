@@ -60,7 +60,7 @@ static void start_datapath(struct run *run)
 		fail_msg("attach: %s", run->why.text);
 }
 
-/* As rte_vhost reads: header and payload must be there, whole. */
+/* Read as rte_vhost does: header and payload must have come whole. */
 static void receive_msg(int socket, struct proxy_msg *msg)
 {
 	union {
@@ -316,7 +316,7 @@ static void assert_expected(const struct run *run)
 static unsigned fds_before;
 static uint64_t n_runs, n_kills;
 
-/* What is being run: printed if it fails. */
+/* The run under way: printed if it fails. */
 static struct {
 	bool active;
 	unsigned sequence, kill_at, kill_once_in;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is recorded of a session, and what a replay makes of it. */
+/* The record of a session, and the replay that is made of it. */
 #include "session_record.h"
 
 #include "proxy_fixture.h"
