@@ -6,13 +6,16 @@
  */
 #include "daemon.h"
 #include "honest.h"
+#include "listener.h"
 #include "proxy_thread.h"
 #include "util.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct fixture {
 	struct daemon daemon;
@@ -33,7 +36,7 @@ static int setup(void **state)
 	struct fixture *fx = daemon_fixture(state, sizeof(struct fixture));
 
 	snprintf(fx->front_path, sizeof(fx->front_path), "%s/front", fx->daemon.dir);
-	proxy_thread_start(&fx->proxy, fx->front_path, fx->daemon.socket[0]);
+	proxy_thread_start(&fx->proxy, fx->front_path, false, fx->daemon.socket[0]);
 	return 0;
 }
 
@@ -44,7 +47,7 @@ static int teardown(void **state)
 	honest_fini(&fx->honest);
 	if (fx->guest.fe != NULL)
 		guest_fini(&fx->guest);
-	proxy_thread_stop(&fx->proxy);
+	proxy_thread_free(&fx->proxy);
 	return daemon_fixture_end(state);
 }
 
@@ -75,12 +78,21 @@ static int64_t replace_daemon(struct fixture *fx)
 	return now_us() - killed_us;
 }
 
+static void replace_idle_daemon(struct fixture *fx)
+{
+	assert_int_equal(daemon_stop(&fx->daemon, SIGKILL, NULL), 128 + SIGKILL);
+	run_daemon(fx);
+}
+
 static void assert_one_front(struct fixture *fx, const struct honest *h)
 {
+	struct proxy_stats stats;
+
 	proxy_thread_stop(&fx->proxy);
-	if (fx->proxy.nr_refused > 0)
-		fail_msg("the relay refused a front-end: %s", fx->proxy.why.text);
-	assert_int_equal(fx->proxy.nr_fronts, 1);
+	stats = proxy_thread_stats(&fx->proxy);
+	if (stats.ended > 0)
+		fail_msg("the proxy ended a front-end's connection: %s", fx->proxy.last_warning);
+	assert_int_equal(stats.connected, 1);
 	if (h != NULL)
 		assert_int_equal(h->nr_connections, 1);
 }
@@ -105,7 +117,7 @@ static void in_flight(struct fixture *fx, bool packed, unsigned depth, uint32_t 
 		longest_us = us > longest_us ? us : longest_us;
 	}
 	honest_stop(h);
-	assert_true(proxy_thread_back_lost(&fx->proxy) >= n);
+	assert_true(proxy_thread_stats(&fx->proxy).back_lost >= n);
 	assert_one_front(fx, h);
 	print_message("# kills=%u layout=%s depth=%u size=%u requests=%llu answers=%llu "
 		      "gap_mean_ms=%.0f gap_max_ms=%.0f\n",
@@ -226,6 +238,80 @@ static void test_queue_num(void **state)
 	assert_one_front(fx, NULL);
 }
 
+/* A second front-end is refused while the first is there, and served when it has gone. */
+static void test_second_front_end(void **state)
+{
+	struct frontend_cfg cfg = {.socket_path = NULL, .timeout_ms = LIVENESS_MS};
+	struct fixture *fx = *state;
+	struct guest *g = &fx->guest;
+	struct frontend *second;
+
+	run_daemon(fx);
+	guest_init(g, &(struct guest_cfg){0});
+	guest_connect(g, fx->front_path);
+	cfg.socket_path = fx->front_path;
+	assert_int_equal(frontend_create(&cfg, &second), 0);
+	assert_int_equal(frontend_negotiate(second, 0, NULL), -ECONNRESET);
+	frontend_destroy(second);
+	guest_assert_served(g);
+	for (unsigned i = 0; i < 20; i++) {
+		guest_die(g);
+		guest_connect(g, fx->front_path);
+		guest_assert_served(g);
+	}
+	assert_int_equal(proxy_thread_stats(&fx->proxy).refused, 1);
+}
+
+/* The proxy connects to the front-end's socket; a front-end that comes back is found again. */
+static void test_client_mode(void **state)
+{
+	struct frontend_cfg cfg = {.timeout_ms = LIVENESS_MS};
+	struct fixture *fx = *state;
+	struct guest *g = &fx->guest;
+	char path[100];
+	int listen_fd;
+
+	proxy_thread_free(&fx->proxy);
+	snprintf(path, sizeof(path), "%s/client", fx->daemon.dir);
+	proxy_thread_start(&fx->proxy, path, true, fx->daemon.socket[0]);
+	run_daemon(fx);
+	assert_int_equal(listener_open(path, &listen_fd), 0);
+	guest_init(g, &(struct guest_cfg){0});
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(listener_accept(listen_fd, LIVENESS_MS, &cfg.connection), 0);
+		assert_int_equal(guest_attach(g, &cfg), 0);
+		guest_assert_served(g);
+		replace_idle_daemon(fx);
+		guest_assert_served(g);
+		guest_die(g);
+	}
+	close(listen_fd);
+}
+
+/* Connections that die young are made again less and less often: 3 s take some ten, not hundreds.
+ */
+static void test_client_storm(void **state)
+{
+	struct fixture *fx = *state;
+	int64_t until_ms = now_ms() + 3000;
+	unsigned n = 0;
+	int listen_fd, fd;
+	char path[100];
+
+	proxy_thread_free(&fx->proxy);
+	snprintf(path, sizeof(path), "%s/client", fx->daemon.dir);
+	assert_int_equal(listener_open(path, &listen_fd), 0);
+	proxy_thread_start(&fx->proxy, path, true, fx->daemon.socket[0]);
+	for (; now_ms() < until_ms; n++)
+		if (listener_accept(listen_fd, 100, &fd) == 0)
+			close(fd);
+		else
+			n--;
+	close(listen_fd);
+	print_message("# %u connections\n", n);
+	assert_true(n > 0 && n < 20);
+}
+
 #define RELAY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -238,6 +324,9 @@ int main(void)
 		RELAY_TEST(test_conversation_split),
 		RELAY_TEST(test_conversation_packed),
 		RELAY_TEST(test_queue_num),
+		RELAY_TEST(test_second_front_end),
+		RELAY_TEST(test_client_mode),
+		RELAY_TEST(test_client_storm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
