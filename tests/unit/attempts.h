@@ -19,6 +19,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -145,6 +146,99 @@ static inline int signal_parent(void)
 static inline int signal_parents_thread(void)
 {
 	return answer(tgkill(getppid(), getppid(), 0));
+}
+
+/* A pipe's end: the kernel can be told to signal a process when there is something to read. */
+static inline int make_pipe(void)
+{
+	int fds[2];
+
+	return pipe2(fds, O_NONBLOCK) == 0 ? fds[0] : -1;
+}
+
+static inline int set_owner(void)
+{
+	return answer(fcntl(make_pipe(), F_SETOWN, getppid()));
+}
+
+static inline int set_owner_ex(void)
+{
+	const struct f_owner_ex owner = {.type = F_OWNER_PID, .pid = getppid()};
+
+	return answer(fcntl(make_pipe(), F_SETOWN_EX, &owner));
+}
+
+static inline int set_signal(void)
+{
+	return answer(fcntl(make_pipe(), F_SETSIG, SIGKILL));
+}
+
+static inline int set_async(void)
+{
+	return answer(fcntl(make_pipe(), F_SETFL, O_NONBLOCK | O_ASYNC));
+}
+
+/* Signals by way of a change in a directory. */
+static inline int watch_directory(void)
+{
+	return answer(fcntl(open("sources", O_RDONLY), F_NOTIFY, DN_CREATE));
+}
+
+static attempt_fn *const file_signals[] = {
+	set_owner, set_owner_ex, set_signal, set_async, watch_directory};
+
+static inline int set_nonblocking(void)
+{
+	int fd = make_pipe(), flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 ? errno : answer(fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
+}
+
+static inline int change_mode(void)
+{
+	return answer(chmod("sockets", 0750));
+}
+
+static inline int set_user_id_bit(void)
+{
+	return answer(chmod("sources/one", 04755));
+}
+
+static inline int set_group_id_bit(void)
+{
+	return answer(fchmodat(AT_FDCWD, "sources/one", 02755, 0));
+}
+
+static inline int set_id_bits_of_fd(void)
+{
+	return answer(fchmod(open("sources/one", O_RDONLY), 06755));
+}
+
+/* fchmodat2(2), Linux 6.6: the number is the same on all architectures. */
+static inline int set_id_bits_at(void)
+{
+	return answer(syscall(452, AT_FDCWD, "sources/one", 06755, AT_SYMLINK_NOFOLLOW));
+}
+
+static inline int create_set_id_file(void)
+{
+	return answer(open("other/new", O_WRONLY | O_CREAT, 04755));
+}
+
+static inline int create_unnamed_set_id_file(void)
+{
+	return answer(open("other", O_WRONLY | O_TMPFILE, 02755));
+}
+
+static inline int create_file(void)
+{
+	return answer(open("other/new", O_WRONLY | O_CREAT, 0755));
+}
+
+/* A mode that has no meaning, as open() in assembly may leave one. */
+static inline int open_with_stray_mode(void)
+{
+	return answer(syscall(SYS_openat, AT_FDCWD, "sources/one", O_RDONLY, 07777));
 }
 
 static inline int limit_parent(void)

@@ -100,6 +100,36 @@ static void test_system_calls(void **state)
 	assert_int_equal(attempt_in("no-seccomp,no-namespaces", connect_tcp), 0);
 }
 
+/* Not by the kernel either: O_ASYNC. */
+static void test_signals_of_files(void **state)
+{
+	need(SANDBOX_SECCOMP);
+	for (unsigned i = 0; i < ARRAY_LEN(file_signals); i++) {
+		assert_int_equal(attempt_in("off", file_signals[i]), 0);
+		assert_int_equal(attempt_in("on", file_signals[i]), EPERM);
+	}
+	assert_int_equal(attempt_in("on", set_nonblocking), 0);
+}
+
+/* Without Landlock, which does not know modes, and would refuse to create files. */
+static void test_set_id_files(void **state)
+{
+	static attempt_fn *const attempts[] = {set_user_id_bit, set_group_id_bit, set_id_bits_of_fd,
+		create_set_id_file, create_unnamed_set_id_file};
+
+	need(SANDBOX_SECCOMP);
+	for (unsigned i = 0; i < ARRAY_LEN(attempts); i++) {
+		int off = attempt_in("off", attempts[i]);
+
+		assert_true(off == 0 || off == EOPNOTSUPP); /* O_TMPFILE in some file systems */
+		assert_int_equal(attempt_in("no-landlock", attempts[i]), EPERM);
+	}
+	assert_int_equal(attempt_in("no-landlock", set_id_bits_at), EPERM);
+	assert_int_equal(attempt_in("on", change_mode), 0);
+	assert_int_equal(attempt_in("on", open_with_stray_mode), 0);
+	assert_int_equal(attempt_in("no-landlock", create_file), 0);
+}
+
 static void test_refused_calls_are_seen(void **state)
 {
 	need(SANDBOX_SECCOMP);
@@ -295,6 +325,8 @@ int main(void)
 		sandbox_test(test_files),
 		sandbox_test(test_tcp),
 		sandbox_test(test_system_calls),
+		sandbox_test(test_signals_of_files),
+		sandbox_test(test_set_id_files),
 		sandbox_test(test_refused_calls_are_seen),
 		sandbox_test(test_no_new_code),
 		sandbox_test(test_fatal_calls),

@@ -103,6 +103,36 @@ static int make_eventfd(void)
 
 static int event_fd; /* made before */
 
+static int own_event_fd(void)
+{
+	return answer(fcntl(event_fd, F_SETOWN, getppid()));
+}
+
+static int own_event_fd_ex(void)
+{
+	const struct f_owner_ex owner = {.type = F_OWNER_PID, .pid = getppid()};
+
+	return answer(fcntl(event_fd, F_SETOWN_EX, &owner));
+}
+
+static int signal_by_event_fd(void)
+{
+	return answer(fcntl(event_fd, F_SETSIG, SIGKILL));
+}
+
+static int set_event_fd_async(void)
+{
+	return answer(fcntl(event_fd, F_SETFL, O_NONBLOCK | O_ASYNC));
+}
+
+static attempt_fn *const lcore_file_signals[] = {
+	own_event_fd, own_event_fd_ex, signal_by_event_fd, set_event_fd_async};
+
+static int duplicate(void)
+{
+	return answer(fcntl(event_fd, F_DUPFD_CLOEXEC, 0));
+}
+
 static int notify_and_wait(void)
 {
 	struct pollfd poll_fd = {.fd = event_fd, .events = POLLIN};
@@ -110,6 +140,9 @@ static int notify_and_wait(void)
 	uint64_t value = 1;
 	uint8_t byte;
 
+	/* As without asynchronous I/O, see caller.c. */
+	if (fcntl(event_fd, F_SETFL, fcntl(event_fd, F_GETFL) | O_NONBLOCK) != 0)
+		return BROKEN;
 	if (write(event_fd, &value, sizeof(value)) != sizeof(value) || sched_yield() != 0)
 		return BROKEN;
 	if (ppoll(&poll_fd, 1, &now, NULL) != 1)
@@ -176,6 +209,9 @@ static void test_lcore(void **state)
 	assert_int_equal(attempt_on_lcore(name_itself), EPERM);
 	assert_int_equal(attempt_on_lcore(make_code), EPERM);
 	assert_int_equal(attempt_on_lcore(signal_parents_thread), EPERM);
+	for (unsigned i = 0; i < ARRAY_LEN(lcore_file_signals); i++)
+		assert_int_equal(attempt_on_lcore(lcore_file_signals[i]), EPERM);
+	assert_int_equal(attempt_on_lcore(duplicate), EPERM);
 	close(event_fd);
 	/* What it may not, others of the process may. */
 	assert_int_equal(attempt_in("on", make_unix_socket), 0);

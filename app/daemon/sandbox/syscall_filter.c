@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,17 +32,16 @@ struct syscall_filter {
 /* Names, since which of them there are depends on the architecture and on libseccomp's age. */
 
 static const char *const process_calls[] = {
-	/* descriptors */
-	"read", "write", "readv", "writev", "pread64", "pwrite64", "close", "lseek", "fcntl", "dup",
+	/* descriptors; fcntl() is below */
+	"read", "write", "readv", "writev", "pread64", "pwrite64", "close", "lseek", "dup",
 	"eventfd2", "pipe", "pipe2", "memfd_create", "signalfd4", "timerfd_create",
 	"timerfd_settime", "epoll_create1", "epoll_create", "epoll_ctl", "epoll_wait",
 	"epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6", "ftruncate",
 	"fallocate", "flock", "fsync",
-	/* files */
-	"open", "openat", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
-	"access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd",
-	"unlink", "unlinkat", "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown",
-	"fchown", "fchownat", "umask",
+	/* files; open(), openat() and those of chmod() are below */
+	"stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat",
+	"faccessat2", "readlink", "readlinkat", "getdents64", "getcwd", "unlink", "unlinkat",
+	"chown", "lchown", "fchown", "fchownat", "umask",
 	/* Unix sockets; socket() itself is below */
 	"bind", "listen", "accept", "accept4", "connect", "shutdown", "sendto", "recvfrom",
 	"sendmsg", "recvmsg", "getsockopt", "setsockopt", "getsockname", "getpeername",
@@ -64,8 +64,8 @@ static const char *const process_calls[] = {
 	"seccomp"};
 
 static const char *const lcore_calls[] = {
-	/* to notify drivers */
-	"io_submit", "io_getevents", "io_pgetevents", "write", "fcntl",
+	/* to notify drivers; fcntl() is below */
+	"io_submit", "io_getevents", "io_pgetevents", "write",
 	/* to be stopped by the EAL, and to wait */
 	"read", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "futex",
 	"sched_yield", "nanosleep", "clock_nanosleep", "restart_syscall", "exit", "exit_group",
@@ -97,6 +97,8 @@ struct argument {
 
 #define AN_INT	 UINT32_MAX /* all that the kernel takes of it: what is above means nothing */
 #define A_THREAD (CLONE_THREAD | CLONE_VM | CLONE_SIGHAND)
+#define SET_IDS	 (S_ISUID | S_ISGID)
+#define CREATES	 (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))
 
 /* Memory, but none to run: there is no code in it that was not there at start. */
 static const struct argument memory_arguments[] = {
@@ -112,7 +114,16 @@ static const struct argument process_arguments[] = {
 	/* a name for a thread, or for memory (glibc does both), and no way back to dumps */
 	{"prctl", 0, AN_INT, PR_SET_NAME}, {"prctl", 0, AN_INT, PR_GET_NAME},
 	{"prctl", 0, AN_INT, PR_SET_VMA}, {"prctl", 0, AN_INT, PR_GET_DUMPABLE},
-	/* of descriptors */
+	/* No set-user-ID or set-group-ID file. open() has a mode only if it creates a file. */
+	{"chmod", 1, SET_IDS, 0}, {"fchmod", 1, SET_IDS, 0}, {"fchmodat", 2, SET_IDS, 0},
+	{"fchmodat2", 2, SET_IDS, 0}, {"open", 1, CREATES, 0}, {"open", 2, SET_IDS, 0},
+	{"openat", 2, CREATES, 0}, {"openat", 3, SET_IDS, 0},
+	/*
+	 * Descriptors. Not F_SETOWN, F_SETOWN_EX and F_SETSIG: with O_ASYNC the kernel sends
+	 * signals to any process of the user. F_GETFD and F_SETFD: NSS modules, below getgrnam(3).
+	 */
+	{"fcntl", 1, AN_INT, F_DUPFD_CLOEXEC}, {"fcntl", 1, AN_INT, F_GETFD},
+	{"fcntl", 1, AN_INT, F_SETFD}, {"fcntl", 1, AN_INT, F_ADD_SEALS},
 	{"ioctl", 1, AN_INT, TCGETS}, {"ioctl", 1, AN_INT, FIONREAD}, {"ioctl", 1, AN_INT, FIONBIO},
 	{"ioctl", 1, AN_INT, FIOCLEX}};
 
@@ -150,12 +161,25 @@ static int add_arguments(scmp_filter_ctx ctx, const struct argument *arguments, 
 	return err;
 }
 
-/* Memory, and a signal to a thread of this process: what both kinds have. */
+/* Read and set the flags of an open file, except O_ASYNC, which makes the kernel send signals. */
+static int add_file_flags(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp get = SCMP_A1(SCMP_CMP_MASKED_EQ, AN_INT, F_GETFL);
+	const struct scmp_arg_cmp set[] = {SCMP_A1(SCMP_CMP_MASKED_EQ, AN_INT, F_SETFL),
+		SCMP_A2(SCMP_CMP_MASKED_EQ, O_ASYNC, 0)};
+	int err = add(ctx, SCMP_ACT_ALLOW, "fcntl", 1, &get);
+
+	return err != 0 ? err : add(ctx, SCMP_ACT_ALLOW, "fcntl", N(set), set);
+}
+
+/* Memory, the flags of open files, and signals to threads of this process, for both kinds. */
 static int add_common(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
 	int err = add_arguments(ctx, memory_arguments, N(memory_arguments));
 
+	if (err == 0)
+		err = add_file_flags(ctx);
 	return err != 0 ? err : add(ctx, SCMP_ACT_ALLOW, "tgkill", 1, &self);
 }
 

@@ -11,8 +11,10 @@
  * that neither the daemon nor a library of its makes on any path, but that who has taken it over
  * wants (execve, ptrace, io_uring, modules, mounts, other namespaces) end the process.
  *
- * No memory becomes executable, no process is made, sockets are Unix sockets, and signals go to
- * threads of this process alone.
+ * No memory becomes executable, no process is made, sockets are Unix sockets, no file gets a
+ * set-user-ID or set-group-ID bit, and signals go to threads of this process alone: fcntl() is
+ * filtered by its command, because with F_SETOWN and O_ASYNC the kernel signals any process of the
+ * user.
  *
  * The process's filter is put on all its threads by the kernel (TSYNC); that works while no thread
  * has another one. So lcores add theirs afterwards. An lcore keeps what its loop needs (call
