@@ -382,6 +382,40 @@ static void test_sockets_elsewhere(void **state)
 	assert_int_equal(access(socket, F_OK), -1);
 }
 
+/* The name of the daemon's main thread. */
+static void assert_main_name(const struct daemon *d, const char *name)
+{
+	char path[64], comm[32];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)d->pid);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_non_null(fgets(comm, sizeof(comm), file));
+	fclose(file);
+	comm[strcspn(comm, "\n")] = '\0';
+	assert_string_equal(comm, name);
+}
+
+/* rte_vhost creates its threads with the first guest. They have DPDK's names: of 22.11, or later.
+ */
+static void test_threads_that_come_later_have_names(void **state)
+{
+	static const char *const names[][2] = {
+		{"vhost-events", "dpdk-vhost-evt"}, {"vhost_reconn", "dpdk-vhost-reco"}};
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+
+	daemon_run(d, (const char *[]){"--control-socket", fx->control, "--client", NULL});
+	daemon_wait_until_said(d, "vhost-rng: serving");
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		assert_true(thread_find(d, names[i][0]) == 0 && thread_find(d, names[i][1]) == 0);
+	client_do(fx->control, ADD, d->dir);
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		assert_true(thread_find(d, names[i][0]) > 0 || thread_find(d, names[i][1]) > 0);
+	assert_main_name(d, "dpdk-vhost-rng");
+}
+
 /* What is refused is seen, on a thread of any kind, and those who behave are served on. */
 static void test_refused_calls_are_seen(void **state)
 {
@@ -469,6 +503,7 @@ int main(void)
 		SANDBOX_TEST(test_source_in_the_root_directory),
 		SANDBOX_TEST(test_status_says_what_is_in_force),
 		SANDBOX_TEST(test_sockets_elsewhere),
+		SANDBOX_TEST(test_threads_that_come_later_have_names),
 		SANDBOX_TEST(test_bad_users),
 		SANDBOX_TEST(test_without_asynchronous_io),
 	};

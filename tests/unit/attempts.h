@@ -54,6 +54,21 @@ static inline int write_source(void)
 	return answer(open("sources/one", O_WRONLY));
 }
 
+static inline int write_memory(void)
+{
+	return answer(open("/proc/self/mem", O_RDWR));
+}
+
+static inline int write_memory_of_thread(void)
+{
+	return answer(open("/proc/thread-self/mem", O_WRONLY));
+}
+
+static inline int write_thread_name(void)
+{
+	return answer(open("/proc/thread-self/comm", O_WRONLY));
+}
+
 static inline int make_file(void)
 {
 	return answer(open("sockets/new", O_WRONLY | O_CREAT, 0600));

@@ -70,6 +70,18 @@ static void test_files(void **state)
 	assert_int_equal(attempt_in("no-landlock", open_other), 0);
 }
 
+/* Root may write to read-only memory of its own that way: to code. */
+static void test_memory_by_proc(void **state)
+{
+	need_root();
+	need(SANDBOX_LANDLOCK);
+	assert_int_equal(attempt_in("no-landlock", write_memory), 0);
+	assert_int_equal(attempt_in("no-landlock", write_memory_of_thread), 0);
+	assert_int_equal(attempt_in("on", write_memory), EACCES);
+	assert_int_equal(attempt_in("on", write_memory_of_thread), EACCES);
+	assert_int_equal(attempt_in("on", write_thread_name), EACCES);
+}
+
 /* Landlock's part of it, which Linux 6.7 brought. */
 static void test_tcp(void **state)
 {
@@ -323,6 +335,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		sandbox_test(test_files),
+		sandbox_test(test_memory_by_proc),
 		sandbox_test(test_tcp),
 		sandbox_test(test_system_calls),
 		sandbox_test(test_signals_of_files),

@@ -54,8 +54,6 @@ static uint64_t rights(enum landlock_use use)
 	switch (use) {
 	case LANDLOCK_READ:
 		return reading;
-	case LANDLOCK_WRITE:
-		return reading | FS_WRITE_FILE;
 	case LANDLOCK_SOCKETS:
 		return sockets;
 	case LANDLOCK_FILES:

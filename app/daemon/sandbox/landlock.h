@@ -18,9 +18,8 @@
 /** What may be done below a directory; READ also with one file. */
 enum landlock_use {
 	LANDLOCK_READ,	  /* read files and directories */
-	LANDLOCK_WRITE,	  /* that, and write to files that are there */
 	LANDLOCK_SOCKETS, /* read the directory, make sockets, remove files */
-	LANDLOCK_FILES,	  /* LANDLOCK_WRITE and LANDLOCK_SOCKETS, and make and truncate files */
+	LANDLOCK_FILES,	  /* READ and SOCKETS, and make, write and truncate files */
 };
 
 /** A set of rules that is being made. */

@@ -2,6 +2,7 @@
 #include "vhost/listener.h"
 
 #include "log.h"
+#include "vhost/vhost_thread.h"
 
 #include <rte_config.h>
 #include <rte_vhost.h>
@@ -32,11 +33,17 @@ int listener_start(const char *path, bool client, const struct rte_vhost_device_
 {
 	static struct log_limit
 		failures; /* a front-end's socket is tried again every few seconds */
+	char name[VHOST_THREAD_NAME_SIZE];
 	uint64_t offered;
 	mode_t mask;
 	int rc;
 
-	if (rte_vhost_driver_register(path, client ? RTE_VHOST_USER_CLIENT : 0) != 0) {
+	if (client)
+		vhost_thread_name(VHOST_THREAD_RECONNECT, name);
+	rc = rte_vhost_driver_register(path, client ? RTE_VHOST_USER_CLIENT : 0);
+	if (client)
+		vhost_thread_unname(VHOST_THREAD_RECONNECT, name, rc == 0);
+	if (rc != 0) {
 		LOG_LIMITED(
 			&failures, ERR, "cannot make a socket for %s: rte_vhost refused it", path);
 		return -EIO;
@@ -52,7 +59,9 @@ int listener_start(const char *path, bool client, const struct rte_vhost_device_
 	}
 	/* bind() must not make it with wider rights, not for a moment. */
 	mask = umask(0177);
+	vhost_thread_name(VHOST_THREAD_EVENTS, name);
 	rc = rte_vhost_driver_start(path);
+	vhost_thread_unname(VHOST_THREAD_EVENTS, name, rc == 0);
 	umask(mask);
 	if (rc != 0) {
 		LOG_LIMITED(&failures, ERR, "cannot %s %s: see the line before this one",
