@@ -93,6 +93,18 @@ static void test_tcp(void **state)
 		assert_int_equal(attempt_in("no-seccomp,no-namespaces", listen_tcp), EACCES);
 }
 
+/* The scope of signals: Linux 6.15, and 6.12 with the fix that is reported as an erratum. */
+static void test_signals_by_landlock(void **state)
+{
+	need(SANDBOX_LANDLOCK);
+	assert_int_equal(attempt_in("no-landlock,no-seccomp", signal_parent), 0);
+	if (syscall(444 /* landlock_create_ruleset */, NULL, 0, 1) < 6 ||
+		(syscall(444, NULL, 0, 2) & 2) == 0)
+		print_message("# this kernel's Landlock has no scope of signals, or not the fix\n");
+	else
+		assert_int_equal(attempt_in("no-seccomp", signal_parent), EPERM);
+}
+
 static void test_system_calls(void **state)
 {
 	need(SANDBOX_SECCOMP);
@@ -337,6 +349,7 @@ int main(void)
 		sandbox_test(test_files),
 		sandbox_test(test_memory_by_proc),
 		sandbox_test(test_tcp),
+		sandbox_test(test_signals_by_landlock),
 		sandbox_test(test_system_calls),
 		sandbox_test(test_signals_of_files),
 		sandbox_test(test_set_id_files),

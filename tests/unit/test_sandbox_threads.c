@@ -171,6 +171,11 @@ static int name_itself(void)
 	return answer(prctl(PR_SET_NAME, "other", 0, 0, 0));
 }
 
+static int signal_main_thread(void)
+{
+	return answer(tgkill(getpid(), getpid(), 0));
+}
+
 /* Tests */
 
 static void test_threads_that_were_there(void **state)
@@ -183,6 +188,14 @@ static void test_threads_that_were_there(void **state)
 	assert_int_equal(attempt_on(polling, true, "on", connect_tcp), EPERM);
 	assert_int_equal(attempt_on(polling, true, "no-seccomp,no-landlock", has_capabilities), 0);
 	assert_int_equal(attempt_on(waiting, true, "no-seccomp,no-landlock", has_capabilities), 0);
+}
+
+/* With a Landlock domain of its own, which limits signals from Linux 6.15 on. */
+static void test_threads_signal_each_other(void **state)
+{
+	need(SANDBOX_LANDLOCK);
+	assert_int_equal(attempt_on(waiting, true, "on", signal_main_thread), 0);
+	assert_int_equal(attempt_on(waiting, false, "on", signal_main_thread), 0);
 }
 
 static void test_threads_that_come_later(void **state)
@@ -223,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		sandbox_test(test_threads_that_were_there),
 		sandbox_test(test_threads_that_come_later),
+		sandbox_test(test_threads_signal_each_other),
 		sandbox_test(test_lcore),
 	};
 

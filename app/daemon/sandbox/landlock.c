@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,6 +16,7 @@
 #define SYS_landlock_restrict_self  446
 #endif
 #define CREATE_RULESET_VERSION 1u
+#define CREATE_RULESET_ERRATA  2u
 #define RULE_PATH_BENEATH      1
 
 #define FS_EXECUTE     (UINT64_C(1) << 0)
@@ -34,11 +36,16 @@
 
 #define NET_ALL_4 UINT64_C(3) /* bind and connect, TCP */
 
+#define SCOPE_SIGNAL_6 (UINT64_C(1) << 1)
+
+/* Fixed: SCOPE_SIGNAL kept threads of one process from signalling each other. */
+#define ERRATUM_SIGNALS_OF_THREADS (1l << 1)
+
 /* What applies to a file that is no directory. */
 #define FS_OF_FILES (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 
 struct ruleset_attr {
-	uint64_t fs, net;
+	uint64_t fs, net, scoped;
 };
 
 struct __attribute__((packed)) path_beneath_attr {
@@ -62,13 +69,27 @@ static uint64_t rights(enum landlock_use use)
 	return 0;
 }
 
-/* All that a kernel of this version can restrict. */
+/* Every thread has a domain of its own, see every_thread.h, and must be able to signal the others.
+ */
+static bool can_scope_signals(int abi)
+{
+	const long fixed =
+		abi < 6 ? 0 : syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_ERRATA);
+
+	return fixed > 0 && (fixed & ERRATUM_SIGNALS_OF_THREADS) != 0;
+}
+
+/* All that a kernel of this version can restrict, except abstract Unix sockets. */
 static struct ruleset_attr everything(int abi)
 {
 	static const uint64_t fs[] = {0, FS_ALL_1, FS_ALL_2, FS_ALL_3, FS_ALL_3, FS_ALL_5};
 	const int known = abi < 5 ? abi : 5;
 
-	return (struct ruleset_attr){.fs = fs[known], .net = known >= 4 ? NET_ALL_4 : 0};
+	return (struct ruleset_attr){
+		.fs = fs[known],
+		.net = known >= 4 ? NET_ALL_4 : 0,
+		.scoped = can_scope_signals(abi) ? SCOPE_SIGNAL_6 : 0,
+	};
 }
 
 void landlock_open(struct landlock *l)

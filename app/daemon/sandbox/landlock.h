@@ -3,14 +3,16 @@
 #define VRNG_LANDLOCK_H
 
 /*
- * Landlock: which files a thread may open from now on. Descriptors that it has, or is sent, are not
- * concerned; nor are stat(2), chmod(2), readlink(2), or connect(2) to a socket by its path.
+ * Landlock: which files a thread may open from now on, and that it may not signal other processes.
+ * Descriptors that it has, or is sent, are not concerned; nor are stat(2), chmod(2), readlink(2),
+ * or connect(2) to a socket by its path.
  *
  * The system calls are made directly, with the numbers and constants of the kernel's ABI, because
  * libc has no functions for them and the headers of older distributions lack some. What a kernel
  * does not know is left out: all that concerns files and TCP is used, of ABI 1
- * (Linux 5.13) to 5. Scopes are not: with that of signals threads could not signal each other
- * before Linux 6.15, and that of abstract Unix sockets may be the way to a supervisor.
+ * (Linux 5.13) to 5, and the scope of signals, of ABI 6, where the kernel reports that threads of
+ * one process can signal each other (Linux 6.15, and stable versions that have the fix). The scope
+ * of abstract Unix sockets is not used: one of these may be the way to a supervisor.
  */
 
 #include <stdint.h>
@@ -30,7 +32,7 @@ struct landlock {
 };
 
 /**
- * Begin a set that allows nothing: of files, and of TCP.
+ * Begin a set that allows nothing: of files, of TCP, and of signals to other processes.
  *
  * 'err' becomes -ENOSYS, or -EOPNOTSUPP, when the kernel has no Landlock, or it was not switched
  * on; or another negative errno. The other functions are fine all the same. Context: MAIN.
