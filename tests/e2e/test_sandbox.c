@@ -251,6 +251,25 @@ static void test_user_is_dropped(void **state)
 	assert_int_equal(access(d->socket[0], F_OK), -1);
 }
 
+static void test_root_is_warned_about(void **state)
+{
+	static const char warning[] = "sandbox: running as root: no --user; ";
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+
+	need_root();
+	daemon_start(d, 1, (const char *[]){"--user", "0:0", NULL});
+	daemon_wait_until_said(d, "vhost-rng: serving");
+	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+	assert_int_equal(chown(d->dir, NOBODY, NOBODY), 0);
+	daemon_start(d, 1, (const char *[]){"--user", "65534:65534", NULL});
+	daemon_wait_until_said(d, "vhost-rng: serving");
+	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+	assert_false(daemon_said(d, warning));
+	daemon_start(d, 1, NULL);
+	daemon_wait_until_said(d, warning);
+}
+
 static void test_what_the_user_may_not_do_is_said(void **state)
 {
 	struct fixture *fx = *state;
@@ -498,6 +517,7 @@ int main(void)
 		SANDBOX_TEST(test_it_can_be_turned_off),
 		SANDBOX_TEST(test_parts_can_be_turned_off),
 		SANDBOX_TEST(test_user_is_dropped),
+		SANDBOX_TEST(test_root_is_warned_about),
 		SANDBOX_TEST(test_what_the_user_may_not_do_is_said),
 		SANDBOX_TEST(test_source_elsewhere),
 		SANDBOX_TEST(test_source_in_the_root_directory),

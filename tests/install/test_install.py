@@ -162,6 +162,12 @@ def _(env):
         units.assert_restarts(name, env.unit(name))
 
 
+@suite.case('no unit runs as root')
+def _(env):
+    for name in UNITS:
+        units.assert_unprivileged(name, env.unit(name))
+
+
 @suite.case('systemd finds nothing wrong with the units')
 def _(env):
     need('systemd-analyze')

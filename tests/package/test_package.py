@@ -200,6 +200,14 @@ def _(package):
             units.assert_restarts(os.path.basename(path), file.read())
 
 
+@suite.case('no unit runs as root')
+def _(package):
+    for path, name in package.files():
+        if name.endswith('.service'):
+            with open(path, encoding='utf-8') as file:
+                units.assert_unprivileged(os.path.basename(path), file.read())
+
+
 @suite.case('lintian has no complaint')
 def _(package):
     if shutil.which('lintian') is None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every systemd unit must say, wherever it was installed or packaged."""
 
+ROOT = ('root', '0', '')
+
 
 def settings(text):
     """Each setting of a unit: (section, name) -> its values, in their order."""
@@ -26,3 +28,16 @@ def assert_restarts(name, text):
     # Neither may a status be taken for a success, nor force what Restart= does not do.
     for key in ('SuccessExitStatus', 'RestartForceExitStatus'):
         assert ('Service', key) not in said, f'{name} has {key}'
+
+
+def assert_unprivileged(name, text):
+    """No command of the unit runs as root."""
+    said = settings(text)
+    users = said.get(('Service', 'User'), [])
+    assert len(users) == 1 and users[0] not in ROOT, f'{name}: User= of [Service] is {users}'
+    for (section, key), values in said.items():
+        if section == 'Service' and key.startswith('Exec'):
+            # Before the path, these prefixes ignore User= (systemd.service(5), "Command lines").
+            for value in values:
+                prefix = value[:len(value) - len(value.lstrip('@-:+!|'))]
+                assert not set(prefix) & set('+!'), f'{name}: {key}={value}'

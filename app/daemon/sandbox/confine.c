@@ -51,6 +51,15 @@ static void say(const struct sandbox_report *report)
 				sandbox_part_name((enum sandbox_part)i), report->parts[i].why_not);
 }
 
+/* An explicit --user root is a decision: no warning. */
+static void warn_root(const struct sandbox_options *so)
+{
+	if (geteuid() == 0 && so->user == NULL)
+		LOG(WARNING,
+			"sandbox: running as root: no --user; an intruder gets root's access to "
+			"files; set --user USER, or start the daemon as an unprivileged user");
+}
+
 /* The whole */
 
 /* Landlock takes directories that are there. */
@@ -148,6 +157,7 @@ int confine(struct daemon *d, struct why *why)
 	if (err != 0)
 		return err;
 	say(&d->sandbox);
+	warn_root(&d->opt.sandbox);
 	files_warn(&d->opt, d->specs.all, d->specs.n);
 	return 0;
 }
