@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.environ['VRNG_TESTS'])
+import binaries  # noqa: E402
 import tap  # noqa: E402
 import units  # noqa: E402
 
@@ -124,9 +125,10 @@ def _(package):
 def _(package):
     for name in ('dpdk-vhost-rng', 'dpdk-vhost-rng-bench'):
         path = os.path.join(package.tree, 'usr/bin', name)
-        headers = run('readelf', '-W', '-h', '-l', '-d', '-S', path)
-        for word in ('DYN', 'GNU_RELRO', 'BIND_NOW', 'NOW'):
-            assert word in headers, f'{name}: no {word}'
+        binaries.assert_linked(path)
+        symbols = binaries.undefined(path, '--dyn-syms')
+        assert binaries.has_stack_protector(symbols) and binaries.fortified(symbols), name
+        headers = binaries.readelf(path, '-S')
         assert '.symtab' not in headers and '.debug_info' not in headers, name
     with open(os.path.join(package.dir, 'build.log')) as file:
         compiled = [line for line in file if ' -c ' in line and '/lib/drbg.c' in line]
