@@ -76,7 +76,7 @@ static int open_line(struct service *s, struct why *why)
 	return 0;
 }
 
-/* How many bytes a source gives to a seed. */
+/* Return the number of bytes that a source gives to a seed. */
 static size_t piece_bytes(double entropy_bits)
 {
 	return (size_t)ceil(SEED_ENTROPY_BITS / entropy_bits);

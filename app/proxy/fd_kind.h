@@ -3,7 +3,7 @@
 #define VRNG_FD_KIND_H
 
 /*
- * What kind of file a received descriptor is, found out without /proc and without asking a file
+ * Find out what kind of file a received descriptor is, without /proc and without asking a file
  * system or driver that the peer may have chosen: such a file's poll() or stat() may never return.
  *
  * Thread safety: any thread.

@@ -25,7 +25,7 @@
 
 #define VRING_COUNT 1 /* virtqueues of an entropy device (virtio 1.3 §5.4.2) */
 
-/** What the back-end offers and the front-end has acknowledged so far. */
+/** The features that the back-end offers, and those that the front-end has acknowledged so far. */
 struct msg_limits {
 	uint64_t features;	    /* offered */
 	uint64_t protocol_features; /* offered */

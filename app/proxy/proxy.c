@@ -31,7 +31,7 @@
 /* A connection that ends before this has died young, and does not reset the delay. */
 #define YOUNG_NS (1000 * MS)
 
-/* How long to leave a socket alone when no descriptor is left for its connection. */
+/* Pause of a listening socket after accept() has failed, as without a free descriptor. */
 #define SHORTAGE_NS (100 * MS)
 
 /* No request of a guest is read while so many of its descriptors wait to be closed. */
@@ -147,7 +147,7 @@ static void watch_guest(struct proxy_guest *g, uint64_t now_ns)
 
 /* Connections */
 
-/* @return a connection; -errno: nobody listens at 'path', ... */
+/* @return a connection; -ECONNREFUSED, -ENOENT: 'path' has no listener; another -errno */
 static int connect_path(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};

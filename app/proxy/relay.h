@@ -22,7 +22,7 @@
  * A new private connection always starts with a replay, the first one with that of an empty record:
  * it tells which features are offered. Until then no request is read.
  *
- * What rte_vhost does not answer, or not as front-ends expect:
+ * The relay answers where rte_vhost does not, or not as front-ends expect:
  * - GET_QUEUE_NUM is answered with 1 here, also without a datapath, and VHOST_USER_PROTOCOL_F_MQ is
  *   added to the protocol features that are offered (rte_vhost says 128).
  * - The reply to SET_LOG_BASE has the request's 16 bytes as payload. The front-ends of rust-vmm
@@ -54,7 +54,7 @@ struct relay_config {
 			    NULL: close(2) in place. Must outlive the relay */
 };
 
-/** What is left of the connections after an event. */
+/** The state of the connections after an event. */
 enum relay_status {
 	RELAY_OK,
 	RELAY_BACK_LOST,   /* the private connection has ended and was closed: attach another one */

@@ -3,7 +3,8 @@
 #define VRNG_SESSION_RECORD_H
 
 /*
- * What a vhost-user back-end knows of one front-end, so that another back-end can be told the same.
+ * The state of a vhost-user back-end for one front-end, from which another back-end gets the same
+ * state.
  *
  * The record changes when the back-end has acknowledged a request, and as rte_vhost changes its own
  * state (lib/vhost of DPDK 22.11, vhost_user.c and vhost.c):

@@ -482,15 +482,6 @@ static void test_signals_while_the_configuration_is_read(void **state)
 	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
 }
 
-/* Without a configuration to read again SIGHUP ends the daemon, also one that came first. */
-static void test_sighup_without_a_configuration(void **state)
-{
-	struct fixture *fx = *state;
-
-	daemon_start(&fx->daemon, 1, NULL);
-	assert_int_equal(daemon_stop(&fx->daemon, SIGHUP, NULL), 128 + SIGHUP);
-}
-
 /* Descriptors 0 to 2 are /dev/null, and no socket, source or connection. */
 static void test_closed_standard_descriptors(void **state)
 {
@@ -979,7 +970,6 @@ int main(void)
 		CLI_TEST(test_sigint_under_load),
 		CLI_TEST(test_signal_at_start),
 		CLI_TEST(test_signals_while_the_configuration_is_read),
-		CLI_TEST(test_sighup_without_a_configuration),
 		CLI_TEST(test_closed_standard_descriptors),
 		CLI_TEST(test_log_is_not_read),
 		CLI_TEST(test_priorities_in_the_journal),

@@ -11,7 +11,6 @@
 #include "proxy_msg.h"
 #include "unit.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,19 +21,6 @@
 
 #define HEADER_BYTES sizeof(struct vhost_user_header)
 #define MEM_BYTES    0x10000u /* of a file that make_memory() makes */
-
-/** One more than are open: the directory's own. */
-static inline unsigned count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
 
 /** @param pair  both non-blocking */
 static inline void make_pair(int pair[2])

@@ -6,7 +6,6 @@
 #include "unit.h"
 #include "vhost/message.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -41,18 +40,6 @@ static int teardown(void **state)
 	close(theirs);
 	close(null);
 	return 0;
-}
-
-static unsigned count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
 }
 
 static void post_mail(struct mail *mail, size_t len, int fd, unsigned n)

@@ -7,6 +7,7 @@
  * can be had again. A test with random cases prints its seed; VRNG_SEED=<seed> replays it.
  */
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -68,6 +69,19 @@ static inline bool is_filled(const void *bytes, size_t len, uint8_t value)
 	const uint8_t *b = bytes;
 
 	return len == 0 || (b[0] == value && memcmp(b, b + 1, len - 1) == 0);
+}
+
+/** Return the number of open descriptors, and one more: the directory's own. */
+static inline unsigned count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
 }
 
 #endif

@@ -160,8 +160,8 @@ static const char *advice(int err)
 }
 
 /*
- * The lock of a directory is flock() on a file in it, which only this user can open: anybody who
- * may read a directory could hold a lock on the directory itself.
+ * The lock of a directory is flock() on a file in it, which only this user can open. Every user
+ * with read access to a directory could hold a lock on the directory itself.
  */
 #define LOCK_NAME ".dpdk-vhost-rng.lock"
 

@@ -63,7 +63,7 @@ int sockets_check_directory(const char *path, struct why *why);
 int sockets_check(const char *path, struct why *why);
 
 /**
- * The same for a socket of ours, without asking whether somebody serves the one that is there.
+ * Check the path of a socket that this process is to make; a live socket there is not looked for.
  *
  * @return  as sockets_check_directory(); -EEXIST when there is something that is no socket
  */
