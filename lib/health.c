@@ -26,14 +26,21 @@ static unsigned proportion_cutoff(double entropy_bits)
 	return k + 1;
 }
 
-int health_init(struct health *h, double entropy_bits)
+uint64_t health_bytes_with(unsigned total_bits, uint64_t entropy_abits)
 {
-	if (!(entropy_bits > 0 && entropy_bits <= 8))
+	unsigned __int128 total_abits = (unsigned __int128)total_bits * HEALTH_BIT;
+
+	return (uint64_t)((total_abits + entropy_abits - 1) / entropy_abits);
+}
+
+int health_init(struct health *h, uint64_t entropy_abits)
+{
+	if (entropy_abits < HEALTH_ENTROPY_MIN || entropy_abits > HEALTH_ENTROPY_MAX)
 		return -EINVAL;
 	memset(h, 0, sizeof(*h));
 	/* §4.4.1: 1 + ceil(-log2(alpha) / H) */
-	h->repetition_cutoff = 1 + (unsigned)ceil(HEALTH_ALPHA_BITS / entropy_bits);
-	h->proportion_cutoff = proportion_cutoff(entropy_bits);
+	h->repetition_cutoff = 1 + (unsigned)health_bytes_with(HEALTH_ALPHA_BITS, entropy_abits);
+	h->proportion_cutoff = proportion_cutoff((double)entropy_abits / (double)HEALTH_BIT);
 	return 0;
 }
 

@@ -26,6 +26,16 @@
 #define HEALTH_STARTUP_SAMPLES 1024 /* to be tested before the first is used (§4.3) */
 #define HEALTH_ALPHA_BITS      60   /* -log2 of the false alarm rate of one test */
 
+/*
+ * One bit of entropy in the unit of all entropies here, 10^-18 bit ("abit"): with it each decimal
+ * number of bits is an integer, and cut-offs are exact. A double has no 0.15 and no 0.3.
+ */
+#define HEALTH_BIT_PLACES 18
+#define HEALTH_BIT	  UINT64_C(1000000000000000000)
+
+#define HEALTH_ENTROPY_MIN (HEALTH_BIT / 1000000)
+#define HEALTH_ENTROPY_MAX (8 * HEALTH_BIT)
+
 enum health_result {
 	HEALTH_OK,
 	HEALTH_REPETITION, /* the same byte too often in a row */
@@ -44,10 +54,13 @@ struct health {
 };
 
 /**
- * @param entropy_bits  claimed min-entropy of a byte, in bits: more than 0, at most 8
- * @return              0; -EINVAL when it is out of range
+ * @param entropy_abits  claimed min-entropy of a byte: HEALTH_ENTROPY_MIN to HEALTH_ENTROPY_MAX
+ * @return               0; -EINVAL if it is out of range
  */
-int health_init(struct health *h, double entropy_bits);
+int health_init(struct health *h, uint64_t entropy_abits);
+
+/** Return ceil(total_bits / entropy_abits): the number of bytes that have 'total_bits' bits. */
+uint64_t health_bytes_with(unsigned total_bits, uint64_t entropy_abits);
 
 /** Forget all samples: after a failure, or when the source is another one. */
 void health_restart(struct health *h);

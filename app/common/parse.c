@@ -60,6 +60,35 @@ int parse_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *bytes)
 	return err;
 }
 
+/* Append a decimal digit. */
+static int append_digit(uint64_t *value, unsigned digit)
+{
+	if (__builtin_mul_overflow(*value, 10, value) ||
+		__builtin_add_overflow(*value, digit, value))
+		return -ERANGE;
+	return 0;
+}
+
+int parse_decimal(const char *s, unsigned places, uint64_t *value)
+{
+	size_t whole = strspn(s, "0123456789"), fraction = 0;
+	int err = 0;
+
+	if (s[whole] == '.')
+		fraction = strspn(s + whole + 1, "0123456789");
+	if (whole == 0 || (s[whole] == '.' && fraction == 0) ||
+		s[whole + (fraction > 0) + fraction] != '\0')
+		return -EINVAL;
+	if (fraction > places)
+		return -ERANGE;
+	*value = 0;
+	for (size_t i = 0; i < whole && err == 0; i++)
+		err = append_digit(value, (unsigned)(s[i] - '0'));
+	for (size_t i = 0; i < places && err == 0; i++)
+		err = append_digit(value, i < fraction ? (unsigned)(s[whole + 1 + i] - '0') : 0);
+	return err;
+}
+
 /* The span that 's' begins with. */
 static int parse_first_span(const char *s, char **end, uint64_t *first, uint64_t *last)
 {

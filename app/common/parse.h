@@ -21,6 +21,16 @@ int parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *value);
 int parse_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *bytes);
 
 /**
+ * A decimal number: digits, then nothing, or a point and 1 to 'places' digits.
+ *
+ * @param places  decimal places of the result, 0 to 19
+ * @param value   set to the number times 10^places, without any rounding
+ * @return        0; -EINVAL if 's' is no such number; -ERANGE if it has more places, or 'value'
+ *                does not fit
+ */
+int parse_decimal(const char *s, unsigned places, uint64_t *value);
+
+/**
  * Different numbers, one by one or as ranges: "2,4-6".
  *
  * @param list  room for 'max' numbers; 'n' is set to how many there are

@@ -11,7 +11,6 @@
 #include "vhost/session.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +67,8 @@ static int open_line(struct service *s, struct why *why)
 	const struct options *opt = s->opt;
 
 	for (unsigned i = 0; i < opt->n_sources; i++) {
-		int err = intake_open(&line->intakes[i], opt->sources[i], opt->source_entropy);
+		int err =
+			intake_open(&line->intakes[i], opt->sources[i], opt->source_entropy_abits);
 
 		if (err != 0)
 			return refuse_source(opt->sources[i], err, why);
@@ -77,19 +77,19 @@ static int open_line(struct service *s, struct why *why)
 }
 
 /* Return the number of bytes that a source gives to a seed. */
-static size_t piece_bytes(double entropy_bits)
+static size_t piece_bytes(uint64_t entropy_abits)
 {
-	return (size_t)ceil(SEED_ENTROPY_BITS / entropy_bits);
+	return health_bytes_with(SEED_ENTROPY_BITS, entropy_abits);
 }
 
-static size_t seed_bytes(const struct options *opt, double least_entropy)
+static size_t seed_bytes(const struct options *opt, uint64_t least_entropy)
 {
 	return piece_bytes(least_entropy) * (opt->source_mix ? opt->n_sources : 1);
 }
 
 int service_check(const struct options *opt, struct why *why)
 {
-	double least_entropy = 8;
+	uint64_t least_entropy = HEALTH_ENTROPY_MAX, entropy;
 
 	for (unsigned i = 0; i < opt->n_sources; i++) {
 		bool is_kernel = false;
@@ -97,13 +97,16 @@ int service_check(const struct options *opt, struct why *why)
 
 		if (err != 0)
 			return refuse_source(opt->sources[i], err, why);
-		least_entropy = fmin(least_entropy, intake_entropy(opt->source_entropy, is_kernel));
+		entropy = intake_entropy(opt->source_entropy_abits, is_kernel);
+		if (entropy < least_entropy)
+			least_entropy = entropy;
 	}
 	if (opt->drbg && seed_bytes(opt, least_entropy) > ENTROPY_SEED_BYTES_MAX)
 		return why_set(why, -EINVAL,
 			"with %.2f bits of entropy in a byte a seed has %zu bytes, more than %d: "
 			"mix fewer sources, or claim more --source-entropy",
-			least_entropy, seed_bytes(opt, least_entropy), ENTROPY_SEED_BYTES_MAX);
+			(double)least_entropy / (double)HEALTH_BIT, seed_bytes(opt, least_entropy),
+			ENTROPY_SEED_BYTES_MAX);
 	return 0;
 }
 
@@ -111,14 +114,14 @@ static int open_sources(struct service *s, struct why *why)
 {
 	const struct intake *intakes = s->lines[0].intakes;
 	const struct options *opt = s->opt;
-	double least_entropy = 8;
+	uint64_t least_entropy = HEALTH_ENTROPY_MAX;
 	int err = open_line(s, why);
 
 	if (err != 0)
 		return err;
 	for (unsigned i = 0; i < opt->n_sources; i++)
-		if (intakes[i].entropy_bits < least_entropy)
-			least_entropy = intakes[i].entropy_bits;
+		if (intakes[i].entropy_abits < least_entropy)
+			least_entropy = intakes[i].entropy_abits;
 	s->piece_bytes = piece_bytes(least_entropy);
 	s->seed_bytes = seed_bytes(opt, least_entropy);
 	/* Another file may have come to the path since service_check(). */
@@ -273,8 +276,8 @@ static int create_taps(struct service *s, const struct eal *eal)
 	int err = 0;
 
 	for (unsigned i = 0; i < eal->n_polling && lcores_draw(s) && err == 0; i++)
-		err = tap_create(s->opt->source_entropy, feeder_kernel_serves(s->lines[0].feeder),
-			&s->taps[i]);
+		err = tap_create(s->opt->source_entropy_abits,
+			feeder_kernel_serves(s->lines[0].feeder), &s->taps[i]);
 	return err;
 }
 

@@ -77,18 +77,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t samples[SAMPLES_MAX];
 	struct fuzz_input in = {data, size};
-	double bits = (double)fuzz_u16(&in) / 8000;
+	const unsigned __int128 alpha_abits = (unsigned __int128)HEALTH_ALPHA_BITS * HEALTH_BIT;
+	uint64_t abits = fuzz_u16(&in) * (HEALTH_BIT / 8000);
 	size_t n = 0;
 	struct health h;
 
-	if (health_init(&h, bits) != 0) {
-		FUZZ_CHECK(!(bits > 0 && bits <= 8));
+	if (health_init(&h, abits) != 0) {
+		FUZZ_CHECK(abits < HEALTH_ENTROPY_MIN || abits > HEALTH_ENTROPY_MAX);
 		return 0;
 	}
-	FUZZ_CHECK(bits > 0 && bits <= 8);
-	/* §4.4.1: C = 1 + ceil(-log2(alpha) / H), to a rounding. */
-	FUZZ_CHECK((h.repetition_cutoff - 1) * bits >= HEALTH_ALPHA_BITS - 1e-6);
-	FUZZ_CHECK((h.repetition_cutoff - 2.0) * bits < HEALTH_ALPHA_BITS + 1e-6);
+	FUZZ_CHECK(abits >= HEALTH_ENTROPY_MIN && abits <= HEALTH_ENTROPY_MAX);
+	/* §4.4.1: C = 1 + ceil(-log2(alpha) / H), exactly. */
+	n = h.repetition_cutoff - 1;
+	FUZZ_CHECK((unsigned __int128)n * abits >= alpha_abits);
+	FUZZ_CHECK((unsigned __int128)(n - 1) * abits < alpha_abits);
+	n = 0;
 	while (fuzz_more(&in) && n < SAMPLES_MAX) {
 		size_t len = fuzz_below(&in, 8) == 0
 				     ? make_proportion(&in, &h, samples + n, n, SAMPLES_MAX - n)

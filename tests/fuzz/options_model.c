@@ -4,6 +4,7 @@
 #include "budget.h"
 #include "config/spec.h"
 #include "fuzz.h"
+#include "health.h"
 
 void options_model_check(const struct options *opt)
 {
@@ -31,8 +32,9 @@ void options_model_check(const struct options *opt)
 			   (r->weight >= 1 && r->weight <= OPTIONS_WEIGHT_MAX));
 	}
 	FUZZ_CHECK(opt->n_sources >= 1 && opt->n_sources <= OPTIONS_SOURCES_MAX);
-	FUZZ_CHECK(opt->source_entropy == 0 ||
-		   (opt->source_entropy >= 0.1 && opt->source_entropy <= 8));
+	FUZZ_CHECK(opt->source_entropy_abits == 0 ||
+		   (opt->source_entropy_abits >= HEALTH_BIT / 10 &&
+			   opt->source_entropy_abits <= 8 * HEALTH_BIT));
 	FUZZ_CHECK(opt->reseed_bytes >= 1 && opt->reseed_s >= 1);
 	FUZZ_CHECK(opt->socket_mode <= 0777);
 	FUZZ_CHECK(opt->idle.spin_ns <= 1000000000 && opt->idle.max_sleep_ns <= 10000000);

@@ -5,6 +5,7 @@
 #include "budget.h"
 #include "config/spec.h"
 #include "directory.h"
+#include "health.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -100,7 +101,7 @@ static void test_all_keys(void **state)
 	assert_int_equal(opt.n_sources, 2);
 	assert_string_equal(opt.sources[0], "/dev/hwrng");
 	assert_string_equal(opt.sources[1], "/dev/urandom");
-	assert_true(opt.source_entropy > 0.49 && opt.source_entropy < 0.51);
+	assert_true(opt.source_entropy_abits == HEALTH_BIT / 2);
 	assert_int_equal(opt.reseed_bytes, 1000000);
 	assert_int_equal(opt.reseed_s, 5);
 	assert_string_equal(opt.sandbox.user, "nobody");
@@ -474,6 +475,13 @@ static void test_round_trip(void **state)
 	assert_round_trip(longest);
 	assert_round_trip("[daemon]\nsocket-path = /s\n");
 	assert_round_trip("[daemon]\ncontrol-socket = /c\nsource-entropy = 0.1\nlcores = 1-3\n");
+	/* Exact, and not the nearest binary number. */
+	write_config("[daemon]\nsocket-path = /s\nsource-entropy = 00.30\n");
+	must_load(&opt);
+	print(&opt, text, sizeof(text));
+	assert_non_null(strstr(text, "\nsource-entropy = 0.3\n"));
+	options_fini(&opt);
+	assert_round_trip("[daemon]\nsocket-path = /s\nsource-entropy = 7.050000000000000001\n");
 	assert_round_trip("[daemon]\nsocket-path = /s\nlcores = 0-88,100\n");
 	assert_round_trip("[daemon]\nsocket-path = /s\nsocket-group = 7\n[guest a]\nsocket = /a\n");
 	assert_round_trip("[daemon]\nsocket-path = /s\n[guest a]\nsocket = /a\nsocket-group = 7\n");

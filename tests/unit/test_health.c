@@ -6,6 +6,9 @@
 
 #include <errno.h>
 
+#define TENTH	  (HEALTH_BIT / 10)
+#define HUNDREDTH (HEALTH_BIT / 100)
+
 /*
  * Against the definition, byte by byte: SP 800-90B §4.4.1 and §4.4.2 as they stand there. Returns
  * the number of the sample that fails, or SIZE_MAX.
@@ -46,33 +49,84 @@ static void test_entropy_range(void **state)
 	struct health h;
 
 	assert_int_equal(health_init(&h, 0), -EINVAL);
-	assert_int_equal(health_init(&h, -1), -EINVAL);
-	assert_int_equal(health_init(&h, 8.01), -EINVAL);
-	assert_int_equal(health_init(&h, 8), 0);
-	assert_int_equal(health_init(&h, 0.1), 0);
+	assert_int_equal(health_init(&h, HEALTH_ENTROPY_MIN - 1), -EINVAL);
+	assert_int_equal(health_init(&h, HEALTH_ENTROPY_MAX + 1), -EINVAL);
+	assert_int_equal(health_init(&h, UINT64_MAX), -EINVAL);
+	assert_int_equal(health_init(&h, HEALTH_ENTROPY_MAX), 0);
+	assert_int_equal(health_init(&h, HEALTH_ENTROPY_MIN), 0);
 }
 
 /* 1 + ceil(60 / H); and CRITBINOM as computed by another program with 400 digits. */
 static void test_cutoffs(void **state)
 {
 	static const struct {
-		double entropy;
-		unsigned repetition, proportion;
-	} known[] = {{8, 9, 25}, {7.5, 9, 28}, {4, 16, 91}, {2, 31, 220}, {1, 61, 355},
-		{0.5, 121, 447}, {0.1, 601, 513}};
+		unsigned entropy_tenths, repetition, proportion;
+	} known[] = {{80, 9, 25}, {75, 9, 28}, {40, 16, 91}, {20, 31, 220}, {10, 61, 355},
+		{5, 121, 447}, {1, 601, 513}};
 	struct health h;
 
 	for (unsigned i = 0; i < ARRAY_LEN(known); i++) {
-		assert_int_equal(health_init(&h, known[i].entropy), 0);
+		assert_int_equal(health_init(&h, known[i].entropy_tenths * TENTH), 0);
 		assert_int_equal(h.repetition_cutoff, known[i].repetition);
 		assert_int_equal(h.proportion_cutoff, known[i].proportion);
 	}
 }
 
+/* Return the cut-off of the repetition count test for 'entropy_abits'. */
+static unsigned repetition_cutoff(uint64_t entropy_abits)
+{
+	struct health h;
+
+	assert_int_equal(health_init(&h, entropy_abits), 0);
+	return h.repetition_cutoff;
+}
+
+/*
+ * SP 800-90B §4.4.1 for each H in steps of 0.01: C = 1 + n with the least n for which n * H >= 60.
+ * Where n * H = 60 exactly, a little less entropy raises the cut-off; binary floating point rounds
+ * that away, for 0.15 and 0.3 among others.
+ */
+static void test_exact_repetition_cutoff(void **state)
+{
+	unsigned exact = 0;
+
+	for (unsigned hundredths = 10; hundredths <= 800; hundredths++) {
+		uint64_t h = hundredths * HUNDREDTH;
+		unsigned n = 1;
+
+		while (n * hundredths < HEALTH_ALPHA_BITS * 100)
+			n++;
+		if (repetition_cutoff(h) != 1 + n)
+			fail_msg("H = %u/100: cut-off %u, not %u", hundredths, repetition_cutoff(h),
+				1 + n);
+		if (n * hundredths > HEALTH_ALPHA_BITS * 100)
+			continue;
+		exact++;
+		if (repetition_cutoff(h - 1) != 1 + n + 1)
+			fail_msg("H = %u/100 - 10^-18: cut-off %u, not %u", hundredths,
+				repetition_cutoff(h - 1), 1 + n + 1);
+	}
+	assert_int_equal(exact, 27); /* divisors of 6000 from 10 to 800 */
+	/* What a double makes of 0.15 and 0.3, with 18 digits. */
+	assert_int_equal(repetition_cutoff(15 * HUNDREDTH), 401);
+	assert_int_equal(repetition_cutoff(UINT64_C(149999999999999994)), 402);
+	assert_int_equal(repetition_cutoff(30 * HUNDREDTH), 201);
+	assert_int_equal(repetition_cutoff(UINT64_C(299999999999999989)), 202);
+}
+
+static void test_bytes_with(void **state)
+{
+	assert_int_equal(health_bytes_with(384, HEALTH_ENTROPY_MAX), 48);
+	assert_int_equal(health_bytes_with(384, HEALTH_ENTROPY_MAX - 1), 49);
+	assert_int_equal(health_bytes_with(384, 3 * TENTH), 1280);
+	assert_int_equal(health_bytes_with(384, 3 * TENTH + 1), 1280);
+	assert_int_equal(health_bytes_with(384, 3 * TENTH - 1), 1281);
+}
+
 /* Streams with runs and favourites of all lengths around the cut-offs, in random pieces. */
 static void test_same_as_definition(void **state)
 {
-	static const double entropies[] = {8, 7.5, 5, 4, 2, 1, 0.5};
+	static const unsigned tenths[] = {80, 75, 50, 40, 20, 10, 5};
 	uint64_t seed = random_seed("same_as_definition");
 	static uint8_t data[6000];
 	unsigned failures = 0;
@@ -83,7 +137,7 @@ static void test_same_as_definition(void **state)
 		struct health h;
 
 		assert_int_equal(
-			health_init(&h, entropies[random_below(&seed, ARRAY_LEN(entropies))]), 0);
+			health_init(&h, tenths[random_below(&seed, ARRAY_LEN(tenths))] * TENTH), 0);
 		for (size_t i = 0; i < len; i++) {
 			data[i] = (uint8_t)random_next(&seed);
 			if (random_below(&seed, 100) < favour)
@@ -114,7 +168,7 @@ static void expect_failure(uint8_t (*next)(unsigned i), enum health_result expec
 {
 	struct health h;
 
-	assert_int_equal(health_init(&h, 8), 0);
+	assert_int_equal(health_init(&h, HEALTH_ENTROPY_MAX), 0);
 	for (unsigned i = 0; i < by; i++) {
 		uint8_t byte = next(i);
 		enum health_result r = health_test(&h, &byte, 1);
@@ -155,12 +209,43 @@ static void test_sources_that_break(void **state)
 	expect_failure(period_16, HEALTH_PROPORTION, 2 * HEALTH_WINDOW);
 }
 
+static void expect_no_failure(
+	uint64_t entropy_abits, uint8_t (*next)(unsigned i), unsigned n_samples)
+{
+	struct health h;
+
+	assert_int_equal(health_init(&h, entropy_abits), 0);
+	for (unsigned i = 0; i < n_samples; i++) {
+		uint8_t byte = next(i);
+
+		assert_int_equal(health_test(&h, &byte, 1), HEALTH_OK);
+	}
+}
+
+static uint8_t alternating(unsigned i)
+{
+	return (uint8_t)(i % 2);
+}
+
+static uint8_t counting(unsigned i)
+{
+	return (uint8_t)i;
+}
+
+/* docs/randomness.md names these defects as not detected. */
+static void test_defects_that_pass(void **state)
+{
+	expect_no_failure(HEALTH_BIT, alternating, 100 * HEALTH_WINDOW);
+	expect_no_failure(12 * TENTH, alternating, 100 * HEALTH_WINDOW);
+	expect_no_failure(HEALTH_ENTROPY_MAX, counting, 100 * HEALTH_WINDOW);
+}
+
 /* The run that a read ends with, over reads. */
 static void test_run_goes_on(void **state)
 {
 	struct health h;
 
-	assert_int_equal(health_init(&h, 8), 0);
+	assert_int_equal(health_init(&h, HEALTH_ENTROPY_MAX), 0);
 	assert_int_equal(health_test(&h, (const uint8_t *)"abcc", 4), HEALTH_OK);
 	assert_int_equal(h.run, 2);
 	assert_int_equal(h.last, 'c');
@@ -180,8 +265,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_entropy_range),
 		cmocka_unit_test(test_cutoffs),
+		cmocka_unit_test(test_exact_repetition_cutoff),
+		cmocka_unit_test(test_bytes_with),
 		cmocka_unit_test(test_same_as_definition),
 		cmocka_unit_test(test_sources_that_break),
+		cmocka_unit_test(test_defects_that_pass),
 		cmocka_unit_test(test_run_goes_on),
 	};
 

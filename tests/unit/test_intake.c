@@ -46,7 +46,7 @@ static void open_intake(struct fixture *fx, const char *path)
 {
 	memset(fx, 0, sizeof(*fx));
 	assert_int_equal(byte_ring_init(&fx->ring, fx->data, RING_BYTES), 0);
-	assert_int_equal(intake_open(&fx->in, path, 8), 0);
+	assert_int_equal(intake_open(&fx->in, path, 8 * HEALTH_BIT), 0);
 	fx->in.staging = fx->staging;
 	fx->now_ns = SECOND;
 }
@@ -73,12 +73,12 @@ static void test_entropy_of_the_kind(void **state)
 
 	put_sound("regular", 1);
 	assert_int_equal(intake_open(&in, "/dev/urandom", 0), 0);
-	assert_true(in.entropy_bits == 8);
+	assert_true(in.entropy_abits == 8 * HEALTH_BIT);
 	intake_close(&in);
 	assert_int_equal(intake_open(&in, "regular", 0), 0);
-	assert_true(in.entropy_bits == 1);
+	assert_true(in.entropy_abits == HEALTH_BIT);
 	intake_close(&in);
-	assert_int_equal(intake_open(&in, "regular", 9), -EINVAL);
+	assert_int_equal(intake_open(&in, "regular", 9 * HEALTH_BIT), -EINVAL);
 	assert_int_equal(intake_open(&in, "none", 0), -ENOENT);
 }
 

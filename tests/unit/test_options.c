@@ -3,6 +3,7 @@
 #include "config/config.h"
 
 #include "budget.h"
+#include "health.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -175,7 +176,7 @@ static void test_drbg_options(void **state)
 	struct outcome o = PARSE("-s", "/a");
 
 	assert_false(o.opt.drbg);
-	assert_true(o.opt.source_entropy == 0);
+	assert_true(o.opt.source_entropy_abits == 0);
 	o = PARSE("-s", "/a", "--source-mode", "drbg");
 	assert_int_equal(o.result, OPTIONS_RUN);
 	assert_true(o.opt.drbg);
@@ -191,7 +192,7 @@ static void test_drbg_options(void **state)
 	assert_true(o.opt.source_mix);
 	assert_true(o.opt.reseed_bytes == 64 << 20);
 	assert_int_equal(o.opt.reseed_s, 5);
-	assert_true(o.opt.source_entropy == 0.5);
+	assert_true(o.opt.source_entropy_abits == HEALTH_BIT / 2);
 
 	for (unsigned i = 0; i < ARRAY_LEN(needs_drbg); i++) {
 		o = PARSE("-s", "/a", needs_drbg[i]);
@@ -210,6 +211,8 @@ static void test_drbg_values(void **state)
 		{"--source-entropy", ".5"},
 		{"--source-entropy", "1e0"},
 		{"--source-entropy", "nan"},
+		{"--source-entropy", "0.1234567890123456789"}, /* 19 places */
+		{"--source-entropy", "18446744073709551617"},
 		{"--source-failure", "wait"},
 		{"--source-mode", "DRBG"},
 		{"--reseed-bytes", "0"},

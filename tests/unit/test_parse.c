@@ -110,6 +110,51 @@ static void test_span(void **state)
 		assert_int_equal(parse_span(bad[i], &first, &last), -EINVAL);
 }
 
+static void test_decimal(void **state)
+{
+	static const struct {
+		const char *s;
+		unsigned places;
+		int err;
+		uint64_t value;
+	} cases[] = {
+		{"0", 3, 0, 0},
+		{"1", 3, 0, 1000},
+		{"007", 0, 0, 7},
+		{"0.3", 3, 0, 300},
+		{"12.345", 3, 0, 12345},
+		{"0.100", 3, 0, 100},
+		{"8.000000000000000001", 18, 0, UINT64_C(8000000000000000001)},
+		{"18.446744073709551615", 18, 0, UINT64_MAX},
+		{"18.446744073709551616", 18, -ERANGE, 0},
+		{"19", 18, -ERANGE, 0},
+		{"99999999999999999999999", 0, -ERANGE, 0},
+		{"0.1234", 3, -ERANGE, 0},
+		{"0.1000", 3, -ERANGE, 0},
+		{"1.0", 0, -ERANGE, 0},
+		{"", 3, -EINVAL, 0},
+		{".", 3, -EINVAL, 0},
+		{".5", 3, -EINVAL, 0},
+		{"5.", 3, -EINVAL, 0},
+		{"1..2", 3, -EINVAL, 0},
+		{"1.2.3", 3, -EINVAL, 0},
+		{"1e0", 3, -EINVAL, 0},
+		{"-1", 3, -EINVAL, 0},
+		{" 1", 3, -EINVAL, 0},
+		{"1 ", 3, -EINVAL, 0},
+		{"0x1", 3, -EINVAL, 0},
+		{"nan", 3, -EINVAL, 0},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		uint64_t value = 0;
+		int err = parse_decimal(cases[i].s, cases[i].places, &value);
+
+		if (err != cases[i].err || (err == 0 && value != cases[i].value))
+			fail_msg("'%s': %d, %llu", cases[i].s, err, (unsigned long long)value);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +163,7 @@ int main(void)
 		cmocka_unit_test(test_range),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_span),
+		cmocka_unit_test(test_decimal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,8 +82,9 @@ struct options {
 	struct options_rule rules[OPTIONS_RULES_MAX]; /* --guest; later ones win */
 	unsigned n_sources;
 	const char *sources[OPTIONS_SOURCES_MAX]; /* in the order of preference */
-	double source_entropy;			  /* bits in a byte; 0: by the kind of source */
-	bool drbg;				  /* --source-mode */
+	uint64_t source_entropy_abits; /* of a byte, in 10^-18 bit (health.h); 0: by the kind of
+					  source */
+	bool drbg;		       /* --source-mode */
 	bool source_mix;
 	bool continue_unseeded; /* --source-failure */
 	uint64_t reseed_bytes;

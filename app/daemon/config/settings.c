@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/settings.h"
 
+#include "health.h"
 #include "log_level.h"
 #include "parse.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,31 +15,36 @@
 
 /* Kinds of which there is one */
 
-/* Digits, and perhaps a point and digits. */
 static int set_entropy(const struct setting *s, void *options, const char *value, struct why *why)
 {
-	size_t whole = strspn(value, "0123456789"), fraction = 0;
-	double bits = 0;
+	uint64_t abits;
 
-	if (whole > 0 && value[whole] == '.')
-		fraction = 1 + strspn(value + whole + 1, "0123456789");
-	if (whole > 0 && fraction != 1 && value[whole + fraction] == '\0')
-		bits = strtod(value, NULL);
-	if (bits < 0.1 || bits > 8)
+	if (parse_decimal(value, HEALTH_BIT_PLACES, &abits) != 0 || abits < HEALTH_BIT / 10 ||
+		abits > HEALTH_ENTROPY_MAX)
 		return why_set(why, -EINVAL,
-			"'%s' is not a number of bits from 0.1 to 8, such as 4 or 0.5", value);
-	((struct options *)options)->source_entropy = bits;
+			"'%s' is not a number of bits from 0.1 to 8 with at most %d digits after the "
+			"point, such as 4 or 0.5",
+			value, HEALTH_BIT_PLACES);
+	((struct options *)options)->source_entropy_abits = abits;
 	return 0;
 }
 
 static void print_entropy(const struct setting *s, const void *options, FILE *file)
 {
-	double bits = ((const struct options *)options)->source_entropy;
+	uint64_t abits = ((const struct options *)options)->source_entropy_abits;
+	uint64_t fraction = abits % HEALTH_BIT;
+	int places = HEALTH_BIT_PLACES;
 
-	if (bits > 0)
-		fprintf(file, "%s = %.17g\n", s->name, bits);
-	else
+	if (abits == 0) {
 		setting_print_nothing(s, file);
+		return;
+	}
+	fprintf(file, "%s = %" PRIu64, s->name, abits / HEALTH_BIT);
+	for (; fraction > 0 && fraction % 10 == 0; fraction /= 10)
+		places--;
+	if (fraction > 0)
+		fprintf(file, ".%0*" PRIu64, places, fraction);
+	fputc('\n', file);
 }
 
 static int set_sandbox(const struct setting *s, void *options, const char *value, struct why *why)

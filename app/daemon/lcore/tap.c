@@ -26,7 +26,7 @@ struct tap {
 	uint8_t data[RING_BYTES];
 };
 
-int tap_create(double entropy_bits, const bool *kernel_serves, struct tap **tap)
+int tap_create(uint64_t entropy_abits, const bool *kernel_serves, struct tap **tap)
 {
 	struct tap *t = secret_alloc(sizeof(*t), "random bytes");
 	int err;
@@ -34,7 +34,7 @@ int tap_create(double entropy_bits, const bool *kernel_serves, struct tap **tap)
 	if (t == NULL)
 		return -ENOMEM;
 	t->kernel_serves = kernel_serves;
-	err = intake_open(&t->intake, "/dev/urandom", entropy_bits);
+	err = intake_open(&t->intake, "/dev/urandom", entropy_abits);
 	if (err == 0 && t->intake.source.door == NULL)
 		err = -ENOTSUP;
 	if (err == 0)

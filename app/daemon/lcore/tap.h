@@ -22,11 +22,11 @@
 struct tap;
 
 /**
- * @param entropy_bits   as intake_open() has it
+ * @param entropy_abits  as intake_open() has it
  * @param kernel_serves  the feeder's word; outlives the tap
  * @return               0; -ENOTSUP when there is no such door; -ENOMEM
  */
-int tap_create(double entropy_bits, const bool *kernel_serves, struct tap **tap);
+int tap_create(uint64_t entropy_abits, const bool *kernel_serves, struct tap **tap);
 
 /** Wipe and free. NULL is fine. */
 void tap_destroy(struct tap *t);

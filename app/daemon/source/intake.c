@@ -25,14 +25,14 @@ static const struct backoff {
 
 #define FOLLOW_INTERVAL_NS (500 * MS)
 
-double intake_entropy(double entropy_bits, bool is_kernel)
+uint64_t intake_entropy(uint64_t entropy_abits, bool is_kernel)
 {
-	if (entropy_bits != 0)
-		return entropy_bits;
-	return is_kernel ? 8 : 1; /* what is conditioned, or not */
+	if (entropy_abits != 0)
+		return entropy_abits;
+	return is_kernel ? 8 * HEALTH_BIT : HEALTH_BIT; /* what is conditioned, or not */
 }
 
-int intake_open(struct intake *in, const char *path, double entropy_bits)
+int intake_open(struct intake *in, const char *path, uint64_t entropy_abits)
 {
 	int err;
 
@@ -41,8 +41,8 @@ int intake_open(struct intake *in, const char *path, double entropy_bits)
 	err = source_open(&in->source, path);
 	if (err != 0)
 		return err;
-	in->entropy_bits = intake_entropy(entropy_bits, in->source.is_kernel);
-	err = health_init(&in->health, in->entropy_bits);
+	in->entropy_abits = intake_entropy(entropy_abits, in->source.is_kernel);
+	err = health_init(&in->health, in->entropy_abits);
 	if (err != 0)
 		source_close(&in->source);
 	return err;

@@ -43,7 +43,7 @@ struct intake_stats {
 struct intake {
 	struct source source;
 	struct health health;
-	double entropy_bits; /* claimed for a byte */
+	uint64_t entropy_abits; /* claimed for a byte */
 	struct intake_stats stats;
 
 	/* What waits for the end of the start-up test, in HEALTH_STARTUP_SAMPLES bytes of the
@@ -68,15 +68,15 @@ struct intake {
 };
 
 /** Return the min-entropy of a byte: what is claimed; for 0 what the kind of source has. */
-double intake_entropy(double entropy_bits, bool is_kernel);
+uint64_t intake_entropy(uint64_t entropy_abits, bool is_kernel);
 
 /**
- * @param path          kept by reference
- * @param entropy_bits  min-entropy of a byte, for the health tests; 0: 8 for the kernel's generator
- *                      (/dev/random, /dev/urandom), else 1
- * @return              0; -EINVAL for a bad 'entropy_bits'; or as source_open()
+ * @param path           kept by reference
+ * @param entropy_abits  min-entropy of a byte, for the health tests; 0: 8 bits for the kernel's
+ *                       generator (/dev/random, /dev/urandom), else 1 bit
+ * @return               0; -EINVAL for a bad 'entropy_abits'; or as source_open()
  */
-int intake_open(struct intake *in, const char *path, double entropy_bits);
+int intake_open(struct intake *in, const char *path, uint64_t entropy_abits);
 
 /** NULL is not fine; a zeroed one is. */
 void intake_close(struct intake *in);
