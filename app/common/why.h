@@ -14,7 +14,12 @@ struct why {
 	char text[WHY_SIZE];
 };
 
-/** Set the error and its text, which is cut when it is too long. @return 'err' */
+/**
+ * Set the error and its text, which is cut when it is too long. Control characters, which can only
+ * come from a refused text, are escaped (text.h).
+ *
+ * @return  'err'
+ */
 __attribute__((format(printf, 3, 4))) int why_set(
 	struct why *why, int err, const char *format, ...);
 

@@ -2,6 +2,7 @@
 #include "eal.h"
 
 #include "log.h"
+#include "text.h"
 
 #include <rte_config.h>
 #include <rte_eal.h>
@@ -132,8 +133,13 @@ static int place_lcores(const struct options *opt, const cpu_set_t *cpus, char *
 
 static int init_eal(int argc, char **argv, struct why *why)
 {
+	struct why reason;
 	int n;
 
+	/* Those of the configuration file were checked; those before -- were not. */
+	for (int i = 1; i < argc; i++)
+		if (text_check(argv[i], &reason) != 0)
+			return why_set(why, -EINVAL, "EAL option number %d %s", i, reason.text);
 	rte_errno = 0;
 	n = rte_eal_init(argc, argv);
 	if (n + 1 >= argc)

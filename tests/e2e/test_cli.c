@@ -139,6 +139,8 @@ static void test_refused_options(void **state)
 		{{"-c"}, "-c", false},
 		{{"-c", "1"}, "--socket-path", true},
 		{{"-s", ""}, "--socket-path", true},
+		{{"-s", "/a\nb"}, "--socket-path has the control character \\x0a", true},
+		{{"-f", "/dev/\x1b[2J"}, "--filename has the control character \\x1b", false},
 	};
 	struct fixture *fx = *state;
 
@@ -152,12 +154,12 @@ static void test_refused_options(void **state)
 		args[n] = NULL;
 		(void)unlink(fx->daemon.log);
 		daemon_run(&fx->daemon, args);
-		print_message("# %s %s\n", table[i].args[0],
-			table[i].args[1] != NULL ? table[i].args[1] : "");
+		print_message("# %s\n", table[i].mentions);
 		assert_int_equal(daemon_wait(&fx->daemon, LIVENESS_MS), 2);
 		assert_true(daemon_said(&fx->daemon, table[i].mentions));
 		assert_true(daemon_said(&fx->daemon, "dpdk-vhost-rng: "));
 		assert_true(daemon_said(&fx->daemon, "; see --help\n"));
+		assert_false(daemon_said(&fx->daemon, "\x1b"));
 		assert_true(exists(fx->daemon.socket[0]));
 		assert_false(exists(fx->daemon.socket[1]));
 	}

@@ -187,6 +187,10 @@ static void test_refusals(void **state)
 		"{\"command\": \"add\", \"name\": \"a\", \"socket\": \"vm\"}");
 	REFUSED("bad-request", "107",
 		"{\"command\": \"add\", \"name\": \"a\", \"socket\": \"/%0200d\"}", 0);
+	REFUSED("bad-request", "\"socket\" has the control character \\x0a",
+		"{\"command\": \"add\", \"name\": \"a\", \"socket\": \"%s\\nforged\"}", fx->socket);
+	REFUSED("bad-request", "\"name\" has the control character \\x1b",
+		"{\"command\": \"set\", \"name\": \"\\u001b[2J\", \"weight\": 1}");
 	REFUSED("exists", "0", "{\"command\": \"add\", \"name\": \"0\", \"socket\": \"%s\"}",
 		fx->socket);
 	REFUSED("exists", fx->daemon.socket[0],

@@ -5,6 +5,15 @@
 #include "config/spec.h"
 #include "fuzz.h"
 #include "health.h"
+#include "text.h"
+
+/* Texts that reach the log have no control character. */
+static void check_text(const char *text)
+{
+	struct why why;
+
+	FUZZ_CHECK(text == NULL || text_check(text, &why) == 0);
+}
 
 void options_model_check(const struct options *opt)
 {
@@ -31,6 +40,19 @@ void options_model_check(const struct options *opt)
 		FUZZ_CHECK(r->weight == OPTIONS_AS_IT_WAS ||
 			   (r->weight >= 1 && r->weight <= OPTIONS_WEIGHT_MAX));
 	}
+	check_text(opt->socket_path);
+	check_text(opt->socket_group);
+	check_text(opt->control_socket);
+	check_text(opt->config);
+	check_text(opt->eal_options);
+	check_text(opt->sandbox.user);
+	for (unsigned i = 0; i < opt->n_guests; i++) {
+		check_text(opt->guests[i].name);
+		check_text(opt->guests[i].socket);
+		check_text(opt->guests[i].group);
+	}
+	for (unsigned i = 0; i < opt->n_sources; i++)
+		check_text(opt->sources[i]);
 	FUZZ_CHECK(opt->n_sources >= 1 && opt->n_sources <= OPTIONS_SOURCES_MAX);
 	FUZZ_CHECK(opt->source_entropy_abits == 0 ||
 		   (opt->source_entropy_abits >= HEALTH_BIT / 10 &&

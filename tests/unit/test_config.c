@@ -511,6 +511,40 @@ static void test_round_trip(void **state)
 	options_fini(&opt);
 }
 
+/* Control characters are refused in each value; no error shows one as it is. */
+static void test_control_characters(void **state)
+{
+	static const struct {
+		const char *config, *says;
+	} table[] = {
+		{"[daemon]\nsocket-path = /a\x1b[2J\n", ":2: [daemon] socket-path has the control"},
+		{"[daemon]\nfilename = /a\tb\n", "control character \\x09 after 2 bytes"},
+		{"[daemon]\nsocket-path = /s\n[guest a]\nsocket = /a\rb\n",
+			":4: [guest a] socket has the control character \\x0d after 2 bytes"},
+		{"[daemon]\nsocket-path = /s\n[guest a]\nsocket-group = a\x7f\n", "\\x7f"},
+		{"[daemon]\nsocket-path = /s\n[guest a\x1b]\nsocket = /a\n", "\\x1b"},
+		{"[daemon]\nsocket\x1bpath = /s\n", "\\x1b"},
+		{"[dae\x1bmon]\n", "\\x1b"},
+	};
+	struct options opt;
+	struct why why;
+
+	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		write_config(table[i].config);
+		assert_int_equal(LOAD(&opt, &why, "-m", "1"), OPTIONS_REFUSED);
+		if (strstr(why.text, table[i].says) == NULL)
+			fail_msg("%s does not have %s", why.text, table[i].says);
+		for (const char *c = why.text; *c != '\0'; c++)
+			assert_true((unsigned char)*c >= ' ' && *c != 0x7f);
+		options_fini(&opt);
+	}
+	/* White space at a line's ends, and before a comment, is no part of a value. */
+	write_config("[daemon]\r\n\tsocket-path = /s\t; comment\r\n");
+	must_load(&opt);
+	assert_string_equal(opt.socket_path, "/s");
+	options_fini(&opt);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -525,6 +559,7 @@ int main(void)
 		directory_test(test_no_file),
 		directory_test(test_guests_that_clash),
 		directory_test(test_round_trip),
+		cmocka_unit_test(test_control_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -585,6 +585,33 @@ static void test_idle_times(void **state)
 	assert_refusal(&o, "--idle-max-sleep-us", "--idle adaptive");
 }
 
+/* Control characters are refused in each value; the error names option and character. */
+static void test_control_characters(void **state)
+{
+	static const char *const options[] = {"--socket-path", "--socket-group", "--filename",
+		"--sandbox-dir", "--user", "--control-socket", "--config", "--log-level", "--guest",
+		"--period"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(options); i++) {
+		struct outcome o = PARSE(options[i], "/a\nvhost-rng: forged");
+
+		assert_refusal(&o, options[i], "control character \\x0a after 2 bytes");
+		assert_non_null(strstr(o.why.text, "symbolic link"));
+		options_fini(&o.opt);
+		o = PARSE(options[i], "\xc2\x9b"
+				      "2J");
+		assert_refusal(&o, options[i], "\\xc2\\x9b");
+		options_fini(&o.opt);
+	}
+	/* Words that are refused for another reason */
+	for (unsigned i = 0; i < 2; i++) {
+		struct outcome o = PARSE(i == 0 ? "--no\nsuch" : "stray\nword");
+
+		assert_refusal(&o, "\\x0a", "");
+		options_fini(&o.opt);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -607,6 +634,7 @@ int main(void)
 		cmocka_unit_test(test_values_too_many),
 		cmocka_unit_test(test_help_and_version),
 		cmocka_unit_test(test_separator),
+		cmocka_unit_test(test_control_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

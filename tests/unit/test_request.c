@@ -109,6 +109,15 @@ static void test_strings(void **state)
 	assert_non_null(strstr(why.text, "\"n\""));
 	assert_int_equal(request_string(&r, "none", &value, &why), -EINVAL);
 	request_fini(&r);
+	must_parse(
+		"{\"command\": \"x\", \"a\": \"/b\\u001bc\", \"d\": \"\\u0085\", \"\\n\": 1}", &r);
+	assert_int_equal(request_string(&r, "a", &value, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "\"a\" has the control character \\x1b after 2 bytes"));
+	assert_int_equal(request_string(&r, "d", &value, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "\\xc2\\x85"));
+	assert_int_equal(request_only(&r, (const char *const[]){"a", "d", NULL}, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "\"\\x0a\""));
+	request_fini(&r);
 	/* With a 0 in it, what C sees is not what was sent. */
 	assert_refused("{\"command\": \"x\\u0000y\"}", "JSON");
 }
@@ -186,7 +195,7 @@ static void test_answers(void **state)
 		"{\"version\":1,\"ok\":true,\"result\":{\"n\":1}}\n");
 	assert_answer(&none, -ENOENT, NULL, "there is \"no\"\nsuch thing",
 		"{\"version\":1,\"ok\":false,\"error\":{\"code\":\"not-found\","
-		"\"message\":\"there is \\\"no\\\"\\nsuch thing\"}}\n");
+		"\"message\":\"there is \\\"no\\\"\\\\x0asuch thing\"}}\n");
 	/* Bytes that are no UTF-8, such as those of a path. */
 	assert_answer(&none, -EIO, NULL, "/tmp/\xff",
 		"{\"version\":1,\"ok\":false,\"error\":{\"code\":\"failed\","

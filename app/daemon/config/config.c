@@ -187,7 +187,7 @@ static int set(struct reader *r, const char *key, const char *value, struct why 
 	if (kept == NULL)
 		return why_set(why, -ENOMEM, "needs more memory than there is");
 	if (r->guest != NULL)
-		return s->set(s, r->guest, kept, why);
+		return setting_set(s, r->guest, kept, why);
 	return settings_set((r->on_line & bit) != 0 ? &r->ignored : r->opt, s, kept, why);
 }
 

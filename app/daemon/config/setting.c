@@ -2,6 +2,7 @@
 #include "config/setting.h"
 
 #include "parse.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -228,6 +229,13 @@ void setting_print_mode(const struct setting *s, const void *object, FILE *file)
 }
 
 /* Tables */
+
+int setting_set(const struct setting *s, void *object, const char *value, struct why *why)
+{
+	int err = text_check(value, why);
+
+	return err == 0 ? s->set(s, object, value, why) : err;
+}
 
 const struct setting *setting_find(const struct setting_table *t, const char *name)
 {

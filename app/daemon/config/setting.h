@@ -122,6 +122,14 @@ void setting_print_nothing(const struct setting *s, FILE *file);
 
 /* Tables */
 
+/**
+ * Set one value. All that the command line and the configuration file say comes through here.
+ *
+ * @param value  kept by reference where it is a text
+ * @return       0; -EINVAL: refused, also if it has a control character
+ */
+int setting_set(const struct setting *s, void *object, const char *value, struct why *why);
+
 /** The row of that name; NULL: there is none. */
 const struct setting *setting_find(const struct setting_table *t, const char *name);
 

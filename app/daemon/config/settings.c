@@ -304,7 +304,7 @@ const struct setting_table settings_daemon = {
 int settings_set(struct options *opt, const struct setting *s, const char *value, struct why *why)
 {
 	opt->given |= setting_bit(&settings_daemon, s);
-	return s->set(s, opt, value, why);
+	return setting_set(s, opt, value, why);
 }
 
 int settings_check(const struct options *opt, struct why *why)

@@ -86,7 +86,7 @@ static int set_key(struct options_rule *rule, char *text, const char *arg, struc
 		return why_set(why, -EINVAL,
 			"'%s' has a key that is not weight, cap, burst or burst-once: '%s'", arg,
 			key);
-	if (s->set(s, rule, value, &reason) != 0)
+	if (setting_set(s, rule, value, &reason) != 0)
 		return why_set(why, -EINVAL, "'%s' has a bad value for %s: '%s'", arg, key, value);
 	return 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/request.h"
 
+#include "text.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -94,10 +96,13 @@ int request_only(const struct request *r, const char *const *keys, struct why *w
 int request_string(const struct request *r, const char *key, const char **value, struct why *why)
 {
 	const json_t *v = json_object_get(r->root, key);
+	struct why reason;
 
 	if (!json_is_string(v))
 		return why_set(why, -EINVAL, "%s needs \"%s\", a string", r->command, key);
 	*value = json_string_value(v);
+	if (text_check(*value, &reason) != 0)
+		return why_set(why, -EINVAL, "\"%s\" %s", key, reason.text);
 	return 0;
 }
 

@@ -50,7 +50,7 @@ bool request_has(const struct request *r, const char *key);
  */
 int request_only(const struct request *r, const char *const *keys, struct why *why);
 
-/** A string that must be there. @return 0 or -EINVAL */
+/** A string that must be there, without control characters. @return 0 or -EINVAL */
 int request_string(const struct request *r, const char *key, const char **value, struct why *why);
 
 /**
