@@ -22,6 +22,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Longest wait for the end of a --config that is a FIFO or pipe. */
+#define CONFIG_WAIT_MS 10000
+
 /*
  * Open each closed descriptor of 0 to 2, so that no source, socket or connection gets one of these
  * numbers and the log is never written to it. The access mode is the unusable one: reading from
@@ -168,7 +171,7 @@ int main(int argc, char **argv)
 	d.argc = argc - separator;
 	d.argv = argv + separator;
 	d.argv[0] = argv[0]; /* getopt wants the program's name there */
-	switch (config_load(d.argc, d.argv, &d.opt, &why)) {
+	switch (config_load(d.argc, d.argv, CONFIG_WAIT_MS, &d.opt, &why)) {
 	case OPTIONS_RUN:
 		if (d.opt.check_config)
 			status = check_config(&d, separator);

@@ -447,12 +447,12 @@ static bool is_blocked(unsigned long long blocked, int sig)
 	return blocked >> (sig - 1) & 1;
 }
 
-/* Whether the signals are blocked that MAIN waits for. (In fork(), for a moment, all are.) */
-static bool blocks_signals(const struct daemon *d)
+/* Whether MAIN has blocked that signal. (In fork(), for a moment, all are.) */
+static bool blocks_signal(const struct daemon *d, int sig)
 {
 	unsigned long long blocked = blocked_signals(d);
 
-	return is_blocked(blocked, SIGTERM) && !is_blocked(blocked, SIGCHLD);
+	return is_blocked(blocked, sig) && !is_blocked(blocked, SIGCHLD);
 }
 
 /* SIGHUP and SIGUSR1 do not kill a daemon that still reads its configuration, here from a FIFO. */
@@ -467,7 +467,7 @@ static void test_signals_while_the_configuration_is_read(void **state)
 	snprintf(config, sizeof(config), "%s/config", d->dir);
 	assert_int_equal(mkfifo(config, 0600), 0);
 	daemon_run(d, (const char *[]){"--config", config, NULL});
-	while (!blocks_signals(d)) {
+	while (!blocks_signal(d, SIGUSR1)) {
 		daemon_assert_alive(d);
 		assert_true(now_ms() < deadline_ms);
 	}
@@ -477,11 +477,34 @@ static void test_signals_while_the_configuration_is_read(void **state)
 	fd = open(config, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	dprintf(fd, "[daemon]\nsocket-path = %s\n", d->prefix);
-	unlink(config); /* the reload must not wait for a second writer */
 	close(fd);
 	daemon_wait_until_said(d, "vhost-rng: serving");
-	daemon_wait_until_said(d, "SIGHUP");
+	/* The reload does not wait for a second writer. */
+	daemon_wait_until_said(d, "SIGHUP: nothing has changed");
+	assert_true(daemon_said(d, "is a FIFO or pipe, which is not read again"));
 	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+}
+
+/* Ctrl-C and SIGTERM end a daemon that waits for its configuration. */
+static void test_end_while_the_configuration_is_read(void **state)
+{
+	static const int signals[] = {SIGINT, SIGTERM};
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon;
+	char config[128];
+
+	snprintf(config, sizeof(config), "%s/config", d->dir);
+	assert_int_equal(mkfifo(config, 0600), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(signals); i++) {
+		int64_t deadline_ms = now_ms() + LIVENESS_MS;
+		int took_ms;
+
+		daemon_run(d, (const char *[]){"--config", config, NULL});
+		while (!blocks_signal(d, SIGUSR1))
+			assert_true(now_ms() < deadline_ms);
+		assert_int_equal(daemon_stop(d, signals[i], &took_ms), 128 + signals[i]);
+		assert_true(took_ms < END_LIMIT_MS);
+	}
 }
 
 /* Descriptors 0 to 2 are /dev/null, and no socket, source or connection. */
@@ -516,7 +539,7 @@ static void test_signal_at_start(void **state)
 		int status, took_ms;
 
 		daemon_run(&fx->daemon, (const char *[]){"-s", fx->daemon.prefix, NULL});
-		while (ms >= 0 && !blocks_signals(&fx->daemon)) {
+		while (ms >= 0 && !blocks_signal(&fx->daemon, SIGTERM)) {
 			daemon_assert_alive(&fx->daemon);
 			assert_true(now_ms() < deadline_ms);
 		}
@@ -972,6 +995,7 @@ int main(void)
 		CLI_TEST(test_sigint_under_load),
 		CLI_TEST(test_signal_at_start),
 		CLI_TEST(test_signals_while_the_configuration_is_read),
+		CLI_TEST(test_end_while_the_configuration_is_read),
 		CLI_TEST(test_closed_standard_descriptors),
 		CLI_TEST(test_log_is_not_read),
 		CLI_TEST(test_priorities_in_the_journal),

@@ -575,6 +575,28 @@ static void test_reload_by_signal(void **state)
 	daemon_fini(&asker);
 }
 
+/* A file that became a FIFO does not block MAIN: the reload is refused at once, and guests served.
+ */
+static void test_file_becomes_a_fifo(void **state)
+{
+	struct reload *r = *state;
+
+	write_config(r, "", "a", "");
+	start(r, NULL);
+	honest_start(&r->honest, r->path[0]);
+	assert_int_equal(unlink(r->config), 0);
+	assert_int_equal(mkfifo(r->config, 0600), 0);
+	hang_up(r, "is a FIFO or pipe, which is not read again: put a regular file there");
+	client_must_not(
+		r->control, "bad-request", "is a FIFO or pipe", "{\"command\": \"reload\"}");
+	honest_check(&r->honest);
+	honest_stop(&r->honest);
+	assert_int_equal(unlink(r->config), 0);
+	write_config(r, "", "ab", "");
+	hang_up(r, "again: 2 guests");
+	assert_guests(r, "ab");
+}
+
 /* Without a file, a hang-up is what it always was. */
 static void test_no_file(void **state)
 {
@@ -630,6 +652,7 @@ int main(void)
 		RELOAD_TEST(test_bad_file),
 		RELOAD_TEST(test_no_descriptors),
 		RELOAD_TEST(test_file_is_a_link),
+		RELOAD_TEST(test_file_becomes_a_fifo),
 		RELOAD_TEST(test_room_to_grow),
 		RELOAD_TEST(test_group_of_others),
 		RELOAD_TEST(test_what_stays),

@@ -8,7 +8,11 @@
 #include "health.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define ARGS_MAX 16
 
@@ -18,6 +22,9 @@ static void write_config(const char *text)
 	append("f.conf", text);
 }
 
+/* For a configuration that is no regular file */
+static unsigned wait_ms;
+
 static enum options_result load_with(struct options *opt, struct why *why, const char *const *words)
 {
 	char *argv[ARGS_MAX + 1] = {(char *)"dpdk-vhost-rng", (char *)"--config", (char *)"f.conf"};
@@ -26,7 +33,7 @@ static enum options_result load_with(struct options *opt, struct why *why, const
 	for (; *words != NULL; words++)
 		argv[argc++] = (char *)*words;
 	why->text[0] = '\0';
-	return config_load(argc, argv, opt, why);
+	return config_load(argc, argv, wait_ms, opt, why);
 }
 
 #define LOAD(opt, why, ...) load_with(opt, why, (const char *const[]){__VA_ARGS__, NULL})
@@ -545,6 +552,111 @@ static void test_control_characters(void **state)
 	options_fini(&opt);
 }
 
+/* Fill a pipe, and name its other end as a shell does for "<(...)". */
+static int pipe_with(const char *text, char *path, size_t size)
+{
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], text, strlen(text)), strlen(text));
+	close(fds[1]);
+	snprintf(path, size, "/dev/fd/%d", fds[0]);
+	return fds[0];
+}
+
+static void test_pipes(void **state)
+{
+	static char text[65536];
+	char path[32];
+	struct options opt;
+	struct why why;
+	size_t len;
+	int fd;
+
+	len = (size_t)sprintf(text, "[daemon]\nsocket-path = /s\n");
+	for (unsigned i = 0; i < 300; i++)
+		len += (size_t)snprintf(
+			text + len, sizeof(text) - len, "[guest g%u]\nsocket = /g%u\n", i, i);
+	fd = pipe_with(text, path, sizeof(path));
+	wait_ms = 5000;
+	assert_int_equal(LOAD(&opt, &why, "--config", path), OPTIONS_RUN);
+	assert_string_equal(opt.socket_path, "/s");
+	assert_int_equal(opt.n_guests, 300);
+	options_fini(&opt);
+	close(fd);
+	/* A reload never waits, and takes nothing out of it. */
+	wait_ms = 0;
+	fd = pipe_with(text, path, sizeof(path));
+	assert_int_equal(LOAD(&opt, &why, "--config", path), OPTIONS_REFUSED);
+	assert_non_null(strstr(why.text, "is a FIFO or pipe"));
+	options_fini(&opt);
+	close(fd);
+}
+
+/* The whole configuration comes from another process, late and in pieces. */
+static void test_fifo_with_a_writer(void **state)
+{
+	struct options opt;
+	struct why why;
+	pid_t pid;
+
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	pid = fork();
+	if (pid == 0) {
+		int fd = open("fifo", O_WRONLY | O_CLOEXEC);
+
+		usleep(20000);
+		dprintf(fd, "[daemon]\nsocket-path");
+		usleep(20000);
+		dprintf(fd, " = /s\n");
+		_exit(0);
+	}
+	wait_ms = 60000;
+	assert_int_equal(LOAD(&opt, &why, "--config", "fifo"), OPTIONS_RUN);
+	wait_ms = 0;
+	assert_string_equal(opt.socket_path, "/s");
+	options_fini(&opt);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* What has no end in time, or at all, is refused, with the reason. */
+static void test_files_without_an_end(void **state)
+{
+	static const struct {
+		const char *path;
+		unsigned wait_ms;
+		const char *says;
+	} table[] = {
+		{"fifo", 0, "is a FIFO or pipe"},
+		{"fifo", 30, "no end of the text within 30 ms (0 bytes came)"},
+		{"stalled", 30, "no end of the text within 30 ms (8 bytes came)"},
+		{"/dev/zero", 60000, "bytes or more: not a configuration"},
+		{"/dev/null", 0, "is a device"},
+		{"/dev/null", 60000, "--socket-path is missing"},
+		{".", 0, "Is a directory"},
+		{"none", 0, "No such file"},
+	};
+	struct options opt;
+	struct why why;
+	int fd;
+
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	assert_int_equal(mkfifo("stalled", 0600), 0);
+	fd = open("stalled", O_RDWR | O_CLOEXEC);
+	assert_int_equal(write(fd, "[daemon]", 8), 8);
+	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		wait_ms = table[i].wait_ms;
+		alarm(60); /* for one that blocks */
+		assert_int_equal(LOAD(&opt, &why, "--config", table[i].path), OPTIONS_REFUSED);
+		alarm(0);
+		options_fini(&opt);
+		if (strstr(why.text, table[i].says) == NULL)
+			fail_msg("%s does not have %s", why.text, table[i].says);
+	}
+	wait_ms = 0;
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,7 +671,10 @@ int main(void)
 		directory_test(test_no_file),
 		directory_test(test_guests_that_clash),
 		directory_test(test_round_trip),
-		cmocka_unit_test(test_control_characters),
+		directory_test(test_control_characters),
+		directory_test(test_pipes),
+		directory_test(test_fifo_with_a_writer),
+		directory_test(test_files_without_an_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

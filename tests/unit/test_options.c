@@ -59,7 +59,7 @@ static struct outcome parse_words(const char *const *words)
 
 	for (; words[argc - 1] != NULL; argc++)
 		argv[argc] = (char *)words[argc - 1];
-	o.result = config_load(argc, argv, &o.opt, &o.why);
+	o.result = config_load(argc, argv, 0, &o.opt, &o.why);
 	restore(&out, o.out, sizeof(o.out));
 	return o;
 }

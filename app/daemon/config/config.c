@@ -2,6 +2,7 @@
 #include "config/config.h"
 
 #include "budget.h"
+#include "config/config_file.h"
 #include "config/settings.h"
 #include "config/spec.h"
 
@@ -242,25 +243,26 @@ int config_read_stream(FILE *file, const char *path, struct options *opt, struct
 	return read_all(&r);
 }
 
-static int read_file(const char *path, struct options *opt, struct why *why)
+static int read_file(const char *path, unsigned wait_ms, struct options *opt, struct why *why)
 {
-	FILE *file = fopen(path, "re");
-	int err;
+	struct config_file cf;
+	int err = config_file_open(path, wait_ms, &cf, why);
 
-	if (file == NULL)
-		return why_set(why, -errno, "cannot open --config %s: %s", path, strerror(errno));
-	err = config_read_stream(file, path, opt, why);
-	fclose(file);
+	if (err == 0)
+		err = config_read_stream(cf.file, path, opt, why);
+	config_file_close(&cf);
 	return err;
 }
 
-enum options_result config_load(int argc, char **argv, struct options *opt, struct why *why)
+enum options_result config_load(
+	int argc, char **argv, unsigned wait_ms, struct options *opt, struct why *why)
 {
 	enum options_result result;
 
 	options_init(opt);
 	result = options_apply(argc, argv, opt, why);
-	if (result == OPTIONS_RUN && opt->config != NULL && read_file(opt->config, opt, why) != 0)
+	if (result == OPTIONS_RUN && opt->config != NULL &&
+		read_file(opt->config, wait_ms, opt, why) != 0)
 		result = OPTIONS_REFUSED;
 	if (result == OPTIONS_RUN && options_check(opt, why) != 0)
 		result = OPTIONS_REFUSED;

@@ -34,9 +34,11 @@ int config_read_stream(FILE *file, const char *path, struct options *opt, struct
  * All that holds: of the command line, and of the file that it names, if it does. As
  * options_apply() and options_check().
  *
- * @param opt  not initialized before; options_fini() is needed afterwards, whatever the result
+ * @param wait_ms  as config_file_open()
+ * @param opt      not initialized before; options_fini() is needed afterwards, whatever the result
  */
-enum options_result config_load(int argc, char **argv, struct options *opt, struct why *why);
+enum options_result config_load(
+	int argc, char **argv, unsigned wait_ms, struct options *opt, struct why *why);
 
 /** Write options as a file that says the same. @return 0; -EIO */
 int config_print(const struct options *opt, FILE *file);

@@ -140,7 +140,7 @@ static int make_plan(const struct daemon *d, struct plan *p, struct why *why)
 
 	if (d->draining)
 		return why_set(why, -ESHUTDOWN, "the daemon is being drained: no guest may come");
-	if (config_load(d->argc, d->argv, &p->opt, why) != OPTIONS_RUN)
+	if (config_load(d->argc, d->argv, 0, &p->opt, why) != OPTIONS_RUN)
 		return -EINVAL;
 	err = specs_make(&p->opt, &p->specs, why);
 	if (err == 0)
