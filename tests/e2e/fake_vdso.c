@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Preloaded into the daemon: another getrandom() than the vDSO's, as FAKE_VDSO says: "absent"; a
- * number of bytes after which it gives zeros; or a file, while whose first byte is not 0 it does.
+ * number of bytes after which it gives zeros; or a file, while whose first byte is 1 it does. While
+ * that byte is 2, also of "absent:FILE", the kernel's generator is not initialised: getrandom(2)
+ * with GRND_NONBLOCK fails, and any other use of it, which would wait, aborts.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -22,16 +27,38 @@
 static uint64_t given;
 static const uint8_t *file;
 
-/* While files can be opened. */
-static void map_file(const char *path)
+/* Before main(), while files can be opened. */
+__attribute__((constructor)) static void map_file(void)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	void *mem = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+	const char *path = strchr(getenv("FAKE_VDSO"), '/');
+	void *mem;
+	int fd;
 
+	if (path == NULL)
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	mem = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
 	if (mem == MAP_FAILED)
 		abort();
 	close(fd);
 	file = mem;
+}
+
+enum file_byte { GOOD, ZEROS, UNINITIALISED };
+
+static bool is_uninitialised(void)
+{
+	return file != NULL && __atomic_load_n(file, __ATOMIC_RELAXED) == UNINITIALISED;
+}
+
+ssize_t getrandom(void *buf, size_t len_bytes, unsigned flags)
+{
+	if (!is_uninitialised())
+		return syscall(SYS_getrandom, buf, len_bytes, flags);
+	if ((flags & GRND_NONBLOCK) == 0)
+		abort();
+	errno = EAGAIN;
+	return -1;
 }
 
 /* How many bytes from the first one on are random. */
@@ -39,7 +66,7 @@ static uint64_t good_bytes(void)
 {
 	if (file == NULL)
 		return strtoull(getenv("FAKE_VDSO"), NULL, 0);
-	return __atomic_load_n(file, __ATOMIC_RELAXED) == 0 ? UINT64_MAX : 0;
+	return __atomic_load_n(file, __ATOMIC_RELAXED) == ZEROS ? 0 : UINT64_MAX;
 }
 
 static ssize_t fake(void *buf, size_t len_bytes, unsigned flags, void *state, size_t state_bytes)
@@ -65,11 +92,8 @@ void *dlsym(void *handle, const char *name)
 {
 	void *(*next)(void *, const char *);
 
-	if (strstr(name, "_getrandom") != NULL) {
-		if (getenv("FAKE_VDSO")[0] == '/' && file == NULL)
-			map_file(getenv("FAKE_VDSO"));
-		return strcmp(getenv("FAKE_VDSO"), "absent") == 0 ? NULL : (void *)fake;
-	}
+	if (strstr(name, "_getrandom") != NULL)
+		return strncmp(getenv("FAKE_VDSO"), "absent", 6) == 0 ? NULL : (void *)fake;
 	*(void **)&next = dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.34");
 	if (next == NULL)
 		*(void **)&next = dlvsym(RTLD_NEXT, "dlsym", VERSION);

@@ -119,10 +119,11 @@ static void take_small(struct fixture *fx, unsigned n)
 	}
 }
 
-/* From now on the door gives zeros, or does not. */
-static void give_zeros(struct fixture *fx, bool zeros)
+enum file_byte { GOOD, ZEROS, UNINITIALISED }; /* see fake_vdso.c */
+
+/* From now on the kernel's generator is as 'byte' says. */
+static void set_kernel(struct fixture *fx, uint8_t byte)
 {
-	uint8_t byte = zeros;
 	int fd = open(fx->daemon.source, O_WRONLY | O_CLOEXEC);
 
 	assert_int_equal(pwrite(fd, &byte, 1, 0), 1);
@@ -141,9 +142,9 @@ static void test_comes_back(void **state)
 	up(fx, fx->daemon.source, NULL);
 	take_small(fx, 1000);
 	for (unsigned i = 0; i < 2; i++) {
-		give_zeros(fx, true);
+		set_kernel(fx, ZEROS);
 		take_small(fx, 8);
-		give_zeros(fx, false);
+		set_kernel(fx, GOOD);
 		sleep_ms(1200);
 		take_small(fx, 40);
 	}
@@ -161,6 +162,69 @@ static void test_next_source_serves(void **state)
 		assert_true(get(fx, buf, LIVENESS_MS));
 		assert_no_zeros(buf);
 	} while (stream_locate(buf, 64) < 0);
+}
+
+/*
+ * Before the kernel's generator is initialised not a byte of it reaches a guest, by whatever way;
+ * the log says so. From then on guests are served.
+ */
+static void wait_for_kernel(struct fixture *fx, const char *door, const char *const *args)
+{
+	const uint8_t uninitialised = UNINITIALISED;
+	uint8_t buf[BUF_BYTES];
+	char fake[128];
+
+	write_file(fx->daemon.source, &uninitialised, 1);
+	snprintf(fake, sizeof(fake), "%s%s", door, fx->daemon.source);
+	up(fx, fake, args);
+	assert_false(get(fx, buf, 1500));
+	daemon_wait_until_said(&fx->daemon, "generator is not initialised yet");
+	daemon_assert_alive(&fx->daemon);
+	set_kernel(fx, GOOD);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_true(get(fx, buf, LIVENESS_MS));
+		assert_no_zeros(buf);
+	}
+	daemon_wait_until_said(&fx->daemon, "gives bytes again");
+}
+
+static void test_not_initialised(void **state)
+{
+	wait_for_kernel(*state, "", NULL);
+}
+
+static void test_device_not_initialised(void **state)
+{
+	wait_for_kernel(*state, "absent:", (const char *[]){"-f", "/dev/random", NULL});
+}
+
+static void test_seed_not_initialised(void **state)
+{
+	wait_for_kernel(*state, "absent:", (const char *[]){"--source-mode=drbg", NULL});
+}
+
+/* Meanwhile another source serves, as in the place of any that gives nothing. */
+static void test_next_source_until_initialised(void **state)
+{
+	struct fixture *fx = *state;
+	const uint8_t uninitialised = UNINITIALISED;
+	char fake[100], file[100];
+	uint8_t buf[BUF_BYTES];
+	int64_t end;
+
+	snprintf(file, sizeof(file), "%s/file", fx->daemon.dir);
+	snprintf(fake, sizeof(fake), "%s/fake", fx->daemon.dir);
+	stream_append(file, 0, 16 << 20);
+	write_file(fake, &uninitialised, 1);
+	up(fx, fake, (const char *[]){"-f", "/dev/urandom", "-f", file, NULL});
+	assert_true(get(fx, buf, LIVENESS_MS));
+	assert_true(stream_locate(buf, 64) >= 0);
+	write_file(fake, "", 1);
+	end = now_ms() + LIVENESS_MS;
+	do {
+		assert_true(get(fx, buf, LIVENESS_MS));
+		assert_true(now_ms() < end);
+	} while (stream_locate(buf, 64) >= 0);
 }
 
 /* The path is a link to the kernel's generator, and then to a file: lcores draw no more. */
@@ -197,6 +261,10 @@ int main(void)
 		DOOR_TEST(test_comes_back),
 		DOOR_TEST(test_next_source_serves),
 		DOOR_TEST(test_path_names_another_source),
+		DOOR_TEST(test_not_initialised),
+		DOOR_TEST(test_device_not_initialised),
+		DOOR_TEST(test_seed_not_initialised),
+		DOOR_TEST(test_next_source_until_initialised),
 	};
 	const struct CMUnitTest with_the_kernels[] = {
 		DOOR_TEST(test_path_names_another_source),

@@ -5,6 +5,20 @@
 #include "directory.h"
 
 #include <errno.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+
+static bool is_uninitialised; /* the kernel's generator */
+
+/* In the place of the C library's. */
+ssize_t getrandom(void *buf, size_t len_bytes, unsigned flags)
+{
+	if (!is_uninitialised)
+		return syscall(SYS_getrandom, buf, len_bytes, flags);
+	assert_int_equal(flags, GRND_NONBLOCK); /* else it would wait */
+	errno = EAGAIN;
+	return -1;
+}
 
 static void open_source(struct source *s, const char *path)
 {
@@ -264,6 +278,30 @@ static void test_open_refuses(void **state)
 	close(after);
 }
 
+/* The kernel's generator has nothing until it is initialised, however it is read. */
+static void test_not_initialised(void **state)
+{
+	static const char *const paths[] = {"/dev/urandom", "/dev/random"};
+	struct source s;
+	char buf[64];
+	size_t n;
+
+	for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
+		is_uninitialised = true;
+		open_source(&s, paths[i]);
+		assert_false(s.is_ready);
+		expect_none(&s, SOURCE_NOT_YET);
+		is_uninitialised = false;
+		assert_int_equal(source_read(&s, buf, sizeof(buf), &n), SOURCE_OK);
+		assert_int_equal(n, sizeof(buf));
+		/* For good: it is not asked again. */
+		is_uninitialised = true;
+		assert_int_equal(source_read(&s, buf, sizeof(buf), &n), SOURCE_OK);
+		is_uninitialised = false;
+		source_close(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +318,7 @@ int main(void)
 		directory_test(test_null_device),
 		directory_test(test_read_error),
 		directory_test(test_open_refuses),
+		directory_test(test_not_initialised),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,7 +256,8 @@ bool intake_is_out(const struct intake *in, uint64_t now_ns)
 
 bool intake_is_polled(const struct intake *in)
 {
-	return in->state == INTAKE_NOT_YET && in->source.pollable;
+	/* A device whose generator is not initialised may be ready for poll(2). */
+	return in->state == INTAKE_NOT_YET && in->source.pollable && in->source.is_ready;
 }
 
 uint64_t intake_wake_ns(const struct intake *in, uint64_t now_ns)

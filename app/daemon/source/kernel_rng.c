@@ -60,6 +60,13 @@ static int map_state(struct kernel_rng *rng)
 	return 0;
 }
 
+bool kernel_rng_is_ready(void)
+{
+	uint8_t probe;
+
+	return getrandom(&probe, sizeof(probe), GRND_NONBLOCK) >= 0 || errno != EAGAIN;
+}
+
 int kernel_rng_open(struct kernel_rng **rng)
 {
 	struct kernel_rng *r = calloc(1, sizeof(*r));
@@ -70,10 +77,8 @@ int kernel_rng_open(struct kernel_rng **rng)
 		return -ENOMEM;
 	r->call = find();
 	err = r->call != NULL ? map_state(r) : -ENOTSUP;
-	/* Before it is initialised the vDSO would make a system call each time, in vain. */
-	if (err == 0 && getrandom(&probe, 1, GRND_NONBLOCK) != 1)
-		err = -EAGAIN;
-	if (err == 0)
+	/* Before it is initialised the vDSO would wait. */
+	if (err == 0 && kernel_rng_is_ready())
 		err = kernel_rng_read(r, &probe, 1);
 	if (err != 0) {
 		kernel_rng_close(r);

@@ -13,13 +13,23 @@
  * Thread safety: none; one thread at a time uses a struct kernel_rng.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct kernel_rng;
 
 /**
- * @return  0; -ENOTSUP when the kernel or the C library has no such door, -EAGAIN when the kernel's
- *          generator is not yet initialised, -ENOMEM. Context: MAIN, FEEDER.
+ * Return whether the kernel's generator is initialised, which is for good. Until then, early in the
+ * boot of a machine without a fast source of entropy, /dev/urandom gives bytes that can be guessed,
+ * and the vDSO waits. True also where the kernel does not tell (before Linux 3.17).
+ *
+ * A system call that does not wait. Context: any.
+ */
+bool kernel_rng_is_ready(void);
+
+/**
+ * @return  0; -ENOTSUP when the kernel or the C library has no such door, -ENOMEM.
+ *          Context: MAIN, FEEDER.
  */
 int kernel_rng_open(struct kernel_rng **rng);
 
@@ -27,7 +37,8 @@ int kernel_rng_open(struct kernel_rng **rng);
 void kernel_rng_close(struct kernel_rng *rng);
 
 /**
- * Fill 'buf'. Bounded: a nanosecond and a half a byte or so, no system call but for a new key.
+ * Fill 'buf'. Only once kernel_rng_is_ready() has returned true. Bounded: a nanosecond and a half a
+ * byte or so, no system call but for a new key.
  *
  * @return  0 or a negative errno: nothing of 'buf' is to be used then. Context: any.
  */

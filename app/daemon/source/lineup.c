@@ -48,7 +48,14 @@ static void say_of_state(struct lineup *l, const struct intake *in)
 	case INTAKE_STARTING:
 		break;
 	case INTAKE_NOT_YET:
-		LOG_LIMITED(&l->limit, WARNING, "source %s gives nothing", path);
+		if (in->source.is_ready)
+			LOG_LIMITED(&l->limit, WARNING, "source %s gives nothing", path);
+		else
+			LOG_LIMITED(&l->limit, WARNING,
+				"source %s: the kernel's random number generator is not initialised "
+				"yet; nothing is read until it is. A virtio-rng device or RDSEED "
+				"initialises it sooner",
+				path);
 		break;
 	case INTAKE_ENDED:
 		LOG_LIMITED(&l->limit, WARNING,
@@ -84,7 +91,7 @@ static void say(struct lineup *l, unsigned index, uint64_t now_ns)
 		say_of_path(l, &in->source);
 	said->follow_error = in->source.follow_error;
 	if (in->state == INTAKE_STARTING ||
-		(in->state == INTAKE_NOT_YET && !intake_is_out(in, now_ns)))
+		(in->state == INTAKE_NOT_YET && in->source.is_ready && !intake_is_out(in, now_ns)))
 		return; /* on its way, or a moment late */
 	if (in->state != said->state || in->stats.unwell != said->unwell)
 		say_of_state(l, in);

@@ -80,6 +80,7 @@ int source_open(struct source *s, const char *path)
 		.pollable = is_pollable(fd),
 		.is_kernel = source_is_kernel(&st),
 	};
+	s->is_ready = !s->is_kernel || kernel_rng_is_ready();
 	if (s->is_kernel)
 		kernel_rng_open(&s->door); /* else it is read */
 	return 0;
@@ -107,6 +108,12 @@ enum source_state source_read(struct source *s, void *buf, size_t len_bytes, siz
 {
 	ssize_t n;
 
+	if (!s->is_ready)
+		s->is_ready = kernel_rng_is_ready();
+	if (!s->is_ready) {
+		*got_bytes = 0;
+		return SOURCE_NOT_YET;
+	}
 	if (s->door != NULL)
 		return draw(s, buf, len_bytes, got_bytes);
 	do

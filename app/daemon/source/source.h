@@ -10,7 +10,8 @@
  * new writer of a FIFO, go on. When its path comes to name another file, that one is read, from its
  * start.
  *
- * The kernel's generator is not read from its device where it has a faster door: kernel_rng.h.
+ * The kernel's generator is not read from its device where it has a faster door (kernel_rng.h), and
+ * by neither way before it is initialised: until then it has nothing.
  *
  * Thread safety: none. Opened by MAIN, then used by one feeder.
  */
@@ -28,6 +29,7 @@ struct source {
 	ino_t ino;
 	bool pollable;		 /* poll() on 'fd' tells when there is something to read */
 	bool is_kernel;		 /* Linux's /dev/random or /dev/urandom */
+	bool is_ready;		 /* false: the kernel's generator is not initialised */
 	struct kernel_rng *door; /* a faster way to the same bytes; NULL: read(2) */
 	int error;		 /* errno behind SOURCE_FAILED */
 	int follow_error;	 /* errno: why another file at its path cannot be opened; or 0 */
@@ -35,7 +37,7 @@ struct source {
 
 enum source_state {
 	SOURCE_OK,
-	SOURCE_NOT_YET, /* it has nothing now: it would have blocked */
+	SOURCE_NOT_YET, /* it has nothing now: it would have blocked, or is not initialised */
 	SOURCE_ENDED,	/* end of file, or a FIFO that nobody writes to */
 	SOURCE_FAILED,	/* a read error: source.error */
 };
