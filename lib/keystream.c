@@ -59,8 +59,8 @@ void keystream_destroy(struct keystream *ks)
 
 void *keystream_secret(struct keystream *ks, size_t *len_bytes)
 {
-	*len_bytes = ks->ops->has_key ? ks->ops->state_bytes : 0;
-	return ks->ops->has_key ? ks : NULL;
+	*len_bytes = ks->has_key ? ks->ops->state_bytes : 0;
+	return ks->has_key ? ks : NULL;
 }
 
 const char *keystream_name(const struct keystream *ks)

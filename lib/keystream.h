@@ -30,7 +30,8 @@ struct keystream;
 /**
  * Allocates all that the functions below need.
  *
- * @return  0; -ENOTSUP when this build or CPU has not that provider; -ENOMEM
+ * @return  0; -ENOTSUP when this build or CPU has not that provider; -ENOBUFS when the library
+ * needs more memory for its state than is set aside for it; -ENOMEM
  */
 int keystream_create(enum keystream_provider provider, struct keystream **keystream);
 
@@ -41,7 +42,8 @@ void keystream_destroy(struct keystream *ks);
  * Where the expanded key is, for who wants to lock it.
  *
  * @param len_bytes  set to its length
- * @return           NULL when the library keeps it to itself
+ * @return           NULL when it is on the heap, because another user of the library in the process
+ *                   was first: it cannot be protected then
  */
 void *keystream_secret(struct keystream *ks, size_t *len_bytes);
 

@@ -73,6 +73,7 @@ static int mb_open(struct keystream *ks, bool if_fastest)
 	snprintf(s->name, sizeof(s->name), "libipsec-mb %s (%s)", imb_get_version_str(),
 		arch < IMB_ARCH_NUM && archs[arch] != NULL ? archs[arch] : "?");
 	ks->name = s->name;
+	ks->has_key = true;
 	s->job = (IMB_JOB){
 		.enc_keys = s->encrypt_key,
 		.dec_keys = s->decrypt_key,
@@ -172,7 +173,6 @@ static int mb_generate(
 const struct keystream_ops keystream_ipsec_mb = {
 	.id = KEYSTREAM_IPSEC_MB,
 	.state_bytes = sizeof(struct ipsec_mb),
-	.has_key = true,
 	.open = mb_open,
 	.close = mb_close,
 	.set_key = mb_set_key,

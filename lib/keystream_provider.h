@@ -16,18 +16,18 @@ struct keystream {
 	_Alignas(64) const struct keystream_ops *ops;
 	const char *name; /* open() sets it; it is the library's, or in the state */
 	bool keyed;
+	bool has_key; /* open() sets it: the state holds the expanded key; else it is on the heap */
 };
 
 struct keystream_ops {
 	enum keystream_provider id;
 	size_t state_bytes;
-	bool has_key; /* the state holds the expanded key; else the library keeps it to itself */
 
 	/**
 	 * Allocate all that is needed, on a state that is all 0.
 	 *
 	 * @param if_fastest  only where this provider is faster on this CPU than those after it
-	 * @return            0; -ENOTSUP; -ENOMEM. close() follows in any case
+	 * @return            0; -ENOTSUP; -ENOBUFS; -ENOMEM. close() follows in any case
 	 */
 	int (*open)(struct keystream *ks, bool if_fastest);
 	void (*close)(struct keystream *ks);

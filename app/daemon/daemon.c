@@ -10,6 +10,7 @@
 #include "lcore/worker.h"
 #include "log.h"
 #include "sandbox/confine.h"
+#include "secret_mem.h"
 #include "shortage.h"
 #include "vhost/vhost_thread.h"
 
@@ -73,6 +74,8 @@ int daemon_prepare(struct daemon *d, int eal_argc, struct why *why)
 {
 	int err = daemon_check(d, eal_argc, why);
 
+	if (d->opt.sandbox.require)
+		secret_require();
 	if (err == 0)
 		err = service_open(&d->opt, &d->service, why);
 	if (err == 0)

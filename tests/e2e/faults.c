@@ -126,6 +126,15 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	return (int)syscall(SYS_bind, fd, addr, len);
 }
 
+int mlock(const void *mem, size_t len)
+{
+	if (orders->mlock_errno != 0) {
+		errno = orders->mlock_errno;
+		return -1;
+	}
+	return (int)syscall(SYS_mlock, mem, len);
+}
+
 static void shift(struct timespec *ts, int64_t ns)
 {
 	int64_t at = ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec + ns;

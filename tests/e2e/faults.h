@@ -16,6 +16,7 @@ struct faults {
 	uint64_t first, last; /* allocations that fail, counted from 1 on; 0: none */
 	uint32_t armed;	      /* allocations are counted, from main() on */
 	int32_t bind_errno;   /* of bind(2) for a path; 0: as it is */
+	int32_t mlock_errno;  /* of mlock(2); 0: as it is */
 	int64_t monotonic_ns; /* is added to CLOCK_MONOTONIC */
 	int64_t realtime_ns;  /* is added to CLOCK_REALTIME */
 

@@ -6,6 +6,7 @@
 #include "guest.h"
 #include "util.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,6 +275,114 @@ static void test_never_seeded(void **state)
 	assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
 }
 
+/* FIPS 197 §5.1.1: the inverse in GF(2^8), which is the power 254, and an affine map. */
+static uint8_t multiply(uint8_t a, uint8_t b)
+{
+	uint8_t product = 0;
+
+	for (; b != 0; b >>= 1, a = (uint8_t)(a << 1 ^ (a & 0x80 ? 0x1b : 0)))
+		product ^= b & 1 ? a : 0;
+	return product;
+}
+
+static uint8_t s_box(uint8_t byte)
+{
+	uint8_t power = 1, result = 0x63;
+
+	for (unsigned i = 0; i < 254; i++)
+		power = multiply(power, byte);
+	for (unsigned i = 0; i < 5; i++)
+		result ^= (uint8_t)(power << i | power >> (8 - i));
+	return result;
+}
+
+/* Whether an expanded AES-256 key begins here: words 8 to 12 by FIPS 197 §5.2. */
+static bool is_expanded_key(const uint8_t *k, const uint8_t *sub)
+{
+	static const uint8_t rcon[4] = {1};
+
+	for (unsigned i = 0; i < 4; i++)
+		if (k[32 + i] != (k[i] ^ sub[k[28 + (i + 1) % 4]] ^ rcon[i]))
+			return false;
+	for (unsigned i = 36; i < 48; i++)
+		if (k[i] != (k[i - 32] ^ k[i - 4]))
+			return false;
+	for (unsigned i = 48; i < 52; i++)
+		if (k[i] != (k[i - 32] ^ sub[k[i - 4]]))
+			return false;
+	return true;
+}
+
+static unsigned count_expanded_keys(
+	int mem, unsigned long from, unsigned long to, const uint8_t *sub)
+{
+	uint8_t *bytes = malloc(to - from);
+	unsigned n = 0;
+	ssize_t len;
+
+	assert_non_null(bytes);
+	len = pread(mem, bytes, to - from, (off_t)from);
+	for (ssize_t at = 0; at + 52 <= len; at += 4)
+		n += is_expanded_key(bytes + at, sub);
+	free(bytes);
+	return n;
+}
+
+/* The lcores' keys are in memory that is locked and out of core dumps, and nowhere else. */
+static void test_keys_are_protected(void **state)
+{
+	const bool has_mlock = getenv("VRNG_FAULTS") != NULL; /* a sanitizer makes it do nothing */
+	struct fixture *fx = *state;
+	struct daemon *d = &fx->daemon[0];
+	unsigned long from = 0, to = 0;
+	unsigned protected_keys = 0;
+	uint8_t sub[256];
+	bool writable = false;
+	char path[64], line[512];
+	FILE *maps;
+	int mem;
+
+	for (unsigned i = 0; i < sizeof(sub); i++)
+		sub[i] = s_box((uint8_t)i);
+	daemon_start(d, 1, (const char *[]){"--source-mode=drbg", "--core-dumps", NULL});
+	connect_player(fx, 0, d->socket[0]);
+	guest_assert_served(&fx->player[0].guest);
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)d->pid);
+	mem = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)d->pid);
+	maps = fopen(path, "re");
+	assert_true(mem >= 0 && maps != NULL);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		unsigned long begin, end;
+		char perms[5];
+		unsigned n;
+
+		/* Other lines may begin with a hexadecimal digit, too. */
+		if (sscanf(line, "%lx-%lx %4s", &begin, &end, perms) == 3) {
+			from = begin;
+			to = end;
+			writable = perms[1] == 'w' && to - from < 1ul << 30;
+		}
+		if (strncmp(line, "Rss:", 4) == 0 && strtoul(line + 4, NULL, 10) == 0)
+			writable = false; /* never touched */
+		if (strncmp(line, "VmFlags:", 8) != 0 || !writable)
+			continue;
+		n = count_expanded_keys(mem, from, to, sub);
+		if (n > 0 && strstr(line, " dd") == NULL)
+			fail_msg("%u keys in %lx-%lx, which is in core dumps", n, from, to);
+		if (n > 0 && has_mlock && strstr(line, " lo") == NULL)
+			fail_msg("%u keys in %lx-%lx, which is not locked", n, from, to);
+		protected_keys += n;
+	}
+	fclose(maps);
+	close(mem);
+	print_message("# expanded keys found: %u, all protected\n", protected_keys);
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("aes"))
+		assert_true(protected_keys > 0); /* else they may have another form */
+#endif
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +394,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failure_continue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_never_seeded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_keys_are_protected, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,6 +304,36 @@ static void test_directory(void **state)
 	print_message("# happened: an error with path, reason and way out\n");
 }
 
+/* Memory that cannot be locked: a warning; an error where all protection is asked for. */
+static void test_memory_cannot_be_locked(void **state)
+{
+	/* What a container may lack is left out; the rest is required. */
+	static const char required[] =
+		"--sandbox=require,no-namespaces,no-caps,no-landlock,no-seccomp";
+	struct stage *st = *state;
+	struct daemon *d = &st->daemon;
+
+	stage_order_faults(st);
+	st->faults->mlock_errno = EPERM;
+	for (unsigned drbg = 0; drbg < 2; drbg++) {
+		const char *mode = drbg ? "--source-mode=drbg" : "--source-mode=passthrough";
+
+		daemon_start(d, 1, (const char *[]){mode, NULL});
+		assert_true(daemon_said(d, "cannot lock memory for random bytes: Operation not"));
+		assert_true(daemon_said(d, "cannot lock memory for the cipher's key") == drbg);
+		assert_int_equal(daemon_stop(d, SIGTERM, NULL), 0);
+		unlink(d->log);
+		daemon_run(d, (const char *[]){"-s", d->prefix, mode, required, NULL});
+		assert_int_equal(daemon_wait(d, LIVENESS_MS), 1);
+		assert_true(daemon_said(d, "cannot lock memory for random bytes: Operation not "
+					   "permitted; not started, for --sandbox require. Raise "
+					   "the memlock limit"));
+		assert_int_not_equal(access(d->socket[0], F_OK), 0);
+	}
+	print_message("# tried: mlock(2) fails, in both source modes\n");
+	print_message("# happened: a warning; with --sandbox require the start is refused\n");
+}
+
 /* Clocks */
 
 /* After a jump all go on: those who are served, and one who waits for its share. */
@@ -424,6 +454,7 @@ int main(void)
 		HOST_TEST(test_socket_cannot_be_made),
 		HOST_TEST(test_reload_without_socket),
 		HOST_TEST(test_directory),
+		HOST_TEST(test_memory_cannot_be_locked),
 		HOST_TEST(test_clocks_jump),
 		HOST_TEST(test_clock_jump_brings_no_bytes),
 		HOST_TEST(test_stalled_lcore),

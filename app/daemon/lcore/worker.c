@@ -53,7 +53,9 @@ static int create_entropy(struct worker *w, const struct worker_config *cfg)
 		if (err != 0)
 			return err;
 		key = keystream_secret(w->keystream, &key_bytes);
-		secret_protect(key, key_bytes, "the cipher's key");
+		err = secret_protect(key, key_bytes, "the cipher's key");
+		if (err != 0)
+			return err;
 		make_nonce(&w->nonce, cfg->lcore);
 		entropy.keystream = w->keystream;
 	} else if (cfg->tap != NULL) {
