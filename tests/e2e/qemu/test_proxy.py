@@ -38,7 +38,8 @@ def kill_under_reads(env, vm, daemon):
     """Return the daemon that serves at the end. Each read begins before a kill and gets all of
     its bytes."""
     for _ in range(KILLS):
-        reader = vm.start(f'dd if=/dev/hwrng of=/dev/null bs=64 count={BLOCKS} iflag=fullblock 2>&1')
+        reader = vm.start(
+            f'dd if=/dev/hwrng of=/dev/null bs=64 count={BLOCKS} iflag=fullblock 2>&1')
         daemon.kill()
         daemon = guest.Daemon(env.directory, name=daemon.name)
         status, said = vm.finish(reader, READ_S)
