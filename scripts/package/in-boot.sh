@@ -476,6 +476,16 @@ upgrades()
 
 # Neither by systemd's filter nor by ours; but for clone3() (435), which ours says is not there, so
 # that libc makes threads by clone().
+# Each line has the priority that the daemon gave it, not the journal's default (6).
+has_priorities()
+{
+    journalctl -b -q -u "$unit" -p 5..5 -o cat | grep -q '^vhost-rng: dpdk-vhost-rng [0-9.]*, DPDK [0-9.]*$' ||
+        die 'the versions are not at priority 5 (notice)'
+    journalctl -b -q -u "$unit" -p 3..3 -o cat | grep -q '^vhost-rng: SIGHUP: nothing has changed' ||
+        die 'a refused reload is not at priority 3 (err)'
+    ! journalctl -b -q -u "$unit" -o cat | grep '^<[0-7]>' || die 'a prefix was not understood'
+}
+
 nothing_refused()
 {
     ! journalctl -b -q --no-pager | grep -E 'type=1326|sandbox: (refused|without)' |
@@ -514,6 +524,7 @@ try 'a start that is refused is not repeated' refused_options
 try 'a start that fails is repeated until it succeeds' failed_start
 try 'it stops at once, and removes its sockets' stops
 try 'an upgrade restarts no daemon, and names those that run' upgrades
+try 'the journal has priorities' has_priorities
 try 'no system call was refused' nothing_refused
 try 'it is removed while it runs, and an instance' is_removed
 printf '1..%d\n' "$cases"
