@@ -513,6 +513,7 @@ static void test_closed_standard_descriptors(void **state)
 	struct fixture *fx = *state;
 	char path[64], target[64];
 
+	fx->daemon.inspected = true;
 	fx->daemon.without_stdio = true;
 	daemon_start(&fx->daemon, 1, (const char *[]){"--rng-source", "/dev/random", NULL});
 	assert_served(fx, fx->daemon.socket[0]);
