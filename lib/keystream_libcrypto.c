@@ -18,8 +18,8 @@
  * The hooks are the process's, and a call into the library has no argument for them: the arena of
  * the call that the thread is in is the one global here, for each thread.
  *
- * Where the library has allocated before (another user of it in the process was first), it takes no
- * other allocator: then the key is on the heap, and keystream_secret() says so.
+ * The library accepts no allocator after its first allocation, which another user of the library in
+ * this process may have caused. The key is then on the heap, and keystream_secret() reports it.
  */
 
 /* libcrypto 3.0 needs 800 bytes or so. */
@@ -59,7 +59,7 @@ static void *hook_malloc(size_t size, const char *file, int line)
 	return mem;
 }
 
-/* What is in the arena stays there until the keystream is wiped as a whole. */
+/* Memory of the arena is not reused: the keystream is wiped as a whole. */
 static void hook_free(void *mem, const char *file, int line)
 {
 	if (!is_in_arena(mem))

@@ -136,7 +136,7 @@ static int init_eal(int argc, char **argv, struct why *why)
 	struct why reason;
 	int n;
 
-	/* Those of the configuration file were checked; those before -- were not. */
+	/* Options before -- have not been checked, unlike eal-options of the configuration file. */
 	for (int i = 1; i < argc; i++)
 		if (text_check(argv[i], &reason) != 0)
 			return why_set(why, -EINVAL, "EAL option number %d %s", i, reason.text);

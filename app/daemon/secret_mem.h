@@ -28,7 +28,7 @@ void *secret_alloc(size_t len_bytes, const char *what);
 void secret_free(void *mem, size_t len_bytes);
 
 /**
- * Lock memory that somebody else allocated, and keep it out of core dumps.
+ * Lock memory that a library allocated, and keep it out of core dumps.
  *
  * @param mem  NULL: the secret is where it cannot be protected, which is logged, too
  * @return     0; with secret_require() -ENOMEM if it cannot be protected

@@ -16,9 +16,8 @@
  *
  * eventfd(2) files share one inode with the other files of the kernel that have no name (epoll,
  * timerfd, signalfd, io_uring ...), so the inode alone rules out pipes, sockets, devices and FUSE.
- * Of those that remain, an eventfd is the one that reports POLLOUT but neither POLLRDNORM nor
- * POLLWRNORM. (An eventfd whose counter is full, 2^64 - 2, reports no POLLOUT: it is taken for
- * another file.)
+ * Among the files with that inode, only an eventfd reports POLLOUT but neither POLLRDNORM nor
+ * POLLWRNORM. (An eventfd whose counter is full, 2^64 - 2, reports no POLLOUT and is refused.)
  *
  * @return  0: yes; -EINVAL: no; -EBADF: no open descriptor; -EMFILE, -ENFILE, -ENOMEM: no eventfd
  * can be made to compare with

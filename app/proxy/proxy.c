@@ -131,11 +131,11 @@ static bool is_choked(struct proxy_guest *g)
 	return fd_reaper_backlog(g->reaper) > BACKLOG_MAX;
 }
 
-static void watch_guest(struct proxy_guest *g, uint64_t now_ns)
+static void watch_guest(struct proxy_guest *g, bool choked, uint64_t now_ns)
 {
 	short front = g->relay != NULL ? relay_front_wanted(g->relay) : 0;
 
-	if (is_choked(g))
+	if (choked)
 		front &= (short)~POLLIN;
 	watch(g->proxy, &g->front_source, g->relay != NULL ? relay_front_fd(g->relay) : -1,
 		epoll_events(front));
@@ -332,19 +332,21 @@ static void handle_event(struct proxy *proxy, const struct epoll_event *event, u
 static uint64_t tick_guest(struct proxy_guest *g, uint64_t now_ns)
 {
 	uint64_t next_ns = UINT64_MAX;
+	bool choked;
 
 	if (g->relay == NULL && g->is_client && now_ns >= g->front_retry_ns)
 		try_front(g, now_ns);
 	if (g->relay != NULL && relay_back_fd(g->relay) < 0 && now_ns >= g->back_retry_ns)
 		try_back(g, now_ns);
-	watch_guest(g, now_ns);
+	choked = is_choked(g);
+	watch_guest(g, choked, now_ns);
 	if (g->relay == NULL && g->is_client)
 		next_ns = g->front_retry_ns;
 	else if (g->relay != NULL && relay_back_fd(g->relay) < 0)
 		next_ns = g->back_retry_ns;
 	if (now_ns < g->listen_retry_ns && g->listen_retry_ns < next_ns)
 		next_ns = g->listen_retry_ns;
-	if (is_choked(g) && now_ns + BACKLOG_WAIT_NS < next_ns)
+	if (choked && now_ns + BACKLOG_WAIT_NS < next_ns)
 		next_ns = now_ns + BACKLOG_WAIT_NS;
 	return next_ns;
 }

@@ -22,7 +22,8 @@ MEMORY_FORM = r'\d{1,15}[KMGT]?'
 VECTORS = 2
 # A slot of the root bus of q35 and pc that libvirt assigns last, if ever.
 LIBVIRT_ADDR = '0x1e'
-# Of the root port: QEMU refuses two with the same chassis and slot. Others count from 1.
+# The root port's chassis number: QEMU refuses two ports with the same chassis and slot, and libvirt
+# and operators number theirs from 1.
 CHASSIS = 200
 
 

@@ -30,6 +30,15 @@ static inline void make_pair(int pair[2])
 	assert_int_equal(socketpair(AF_UNIX, type, 0, pair), 0);
 }
 
+/** A fd_closer that counts: @param arg  an unsigned, the number of descriptors */
+static inline void count_close(void *arg, int fd)
+{
+	unsigned *n = arg;
+
+	(*n)++;
+	close(fd);
+}
+
 static inline int make_memory(void)
 {
 	int fd = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);

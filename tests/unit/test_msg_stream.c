@@ -234,14 +234,6 @@ static void test_peer_leaves(void **state)
 	assert_int_equal(read_msg(fx), -ECONNRESET);
 }
 
-static void count_close(void *arg, int fd)
-{
-	unsigned *n = arg;
-
-	(*n)++;
-	close(fd);
-}
-
 /* Descriptors of the peer are closed where the caller wants it. */
 static void test_closer(void **state)
 {

@@ -467,14 +467,6 @@ static void test_refused_replay(void **state)
 	assert_true(relay_is_replayed(fx->relay));
 }
 
-static void count_close(void *arg, int fd)
-{
-	unsigned *n = arg;
-
-	(*n)++;
-	close(fd);
-}
-
 /* Every descriptor of the front-end, and its connection, is closed where the caller wants it. */
 static void test_closer(void **state)
 {

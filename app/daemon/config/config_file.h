@@ -4,9 +4,10 @@
 
 /*
  * Opening the configuration file without blocking MAIN. Its path may name, or come to name, a FIFO
- * that nobody writes to: open(2) and read(2) would then wait for ever, with all signals blocked
- * that end the daemon, and in a reload with nobody to feed the watchdog. So it is opened with
- * O_NONBLOCK. Regular files are read as they are; from a FIFO, a pipe (/dev/stdin, a shell's
+ * without a writer. open(2) and read(2) would then wait for ever: at a start, while the signals
+ * that end the daemon are blocked; at a reload, while MAIN has to feed the watchdog. So it is
+ * opened with O_NONBLOCK. Regular files are read as they are; from a FIFO, a pipe (/dev/stdin, a
+ * shell's
  * "<(...)") or a device the whole text is taken first, within a time and size that are bounded.
  *
  * Context: MAIN. Knows nothing of DPDK.
